@@ -1,0 +1,65 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrNoExport means that the module lacks the function that was called.
+var ErrNoExport = errors.New("no such exported function")
+
+// InvalidModuleError reports a binary that this engine cannot accept.
+type InvalidModuleError struct{ Err error }
+
+func (e *InvalidModuleError) Error() string { return "invalid module: " + e.Err.Error() }
+func (e *InvalidModuleError) Unwrap() error { return e.Err }
+
+// TrapKind says why a guest stopped abnormally.
+type TrapKind string
+
+// The kinds of trap that the core specification knows, and TrapOther for what
+// an engine cannot tell apart.
+const (
+	TrapUnreachable       TrapKind = "unreachable"
+	TrapMemoryOutOfBounds TrapKind = "out of bounds memory access"
+	TrapTableOutOfBounds  TrapKind = "out of bounds table access"
+	TrapIndirectCallNull  TrapKind = "uninitialized element"
+	TrapIndirectCallType  TrapKind = "indirect call type mismatch"
+	TrapDivideByZero      TrapKind = "integer divide by zero"
+	TrapIntegerOverflow   TrapKind = "integer overflow"
+	TrapBadConversion     TrapKind = "invalid conversion to integer"
+	TrapStackOverflow     TrapKind = "call stack exhausted"
+	TrapOther             TrapKind = "trap"
+)
+
+// TrapError reports that the guest stopped abnormally.
+type TrapError struct {
+	Kind TrapKind
+	// Detail is the engine's own account, often with a guest stack trace; it
+	// may be empty.
+	Detail string
+}
+
+func (e *TrapError) Error() string { return "trap: " + string(e.Kind) }
+
+// ExitError reports that the guest ended itself through proc_exit. A code of 0
+// is a normal end.
+type ExitError struct{ Code uint32 }
+
+func (e *ExitError) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
+
+// LimitError reports a bound that a guest would have passed.
+type LimitError struct {
+	What  string // "memory", "table", "result", …
+	Unit  string // "bytes", "pages", "elements"
+	Limit uint64
+	// Wanted is how much was asked for; 0 if it was not known.
+	Wanted uint64
+}
+
+func (e *LimitError) Error() string {
+	if e.Wanted == 0 {
+		return fmt.Sprintf("%s exceeds the limit of %d %s", e.What, e.Limit, e.Unit)
+	}
+	return fmt.Sprintf("%s of %d %s exceeds the limit of %d %s", e.What, e.Wanted, e.Unit, e.Limit, e.Unit)
+}

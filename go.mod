@@ -1,0 +1,3 @@
+module wasmwhisk
+
+go 1.26
