@@ -1,0 +1,6 @@
+// Command hello is a guest for tests.
+package main
+
+import "fmt"
+
+func main() { fmt.Println("hello") }
