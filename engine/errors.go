@@ -22,8 +22,7 @@ type TrapKind string
 const (
 	TrapUnreachable       TrapKind = "unreachable"
 	TrapMemoryOutOfBounds TrapKind = "out of bounds memory access"
-	TrapTableOutOfBounds  TrapKind = "out of bounds table access"
-	TrapIndirectCallNull  TrapKind = "uninitialized element"
+	TrapTableAccess       TrapKind = "invalid table access" // out of bounds, or a null element called
 	TrapIndirectCallType  TrapKind = "indirect call type mismatch"
 	TrapDivideByZero      TrapKind = "integer divide by zero"
 	TrapIntegerOverflow   TrapKind = "integer overflow"
