@@ -1,0 +1,101 @@
+package actionsdk
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"unsafe"
+)
+
+// reactor is the state of a module built with -buildmode=c-shared; a command
+// does not use it. Go's collector neither moves nor frees what it refers to, so
+// the host may use both buffers between calls.
+var reactor struct {
+	called  bool // by a host: this is no command
+	handler Handler
+	input   []byte // from ow_alloc
+	result  []byte // of the last ow_run
+}
+
+var errNoHandler = errors.New("main called neither Start nor Handle")
+
+// maxInput bounds an input: OpenWhisk's own bound is 1 MiB.
+const maxInput = 64 << 20
+
+// mainMain is the program's main, which Go itself does not run in a reactor.
+//
+//go:linkname mainMain main.main
+func mainMain()
+
+// alloc gives the host room for an input of n bytes until the next call of it.
+//
+//go:wasmexport ow_alloc
+func alloc(n uint32) uint32 {
+	register()
+	if n > maxInput {
+		panic("actionsdk: the input is too long")
+	}
+	reactor.input = make([]byte, max(n, 1))
+	return address(reactor.input)
+}
+
+// run answers the input of n bytes at ptr with the place of the result, which
+// stays there until the next call: its address in the upper half, its length in
+// the lower.
+//
+//go:wasmexport ow_run
+func run(ptr, n uint32) uint64 {
+	register()
+	if len(reactor.input) == 0 || ptr != address(reactor.input) || n > uint32(len(reactor.input)) {
+		panic("actionsdk: the input is not where ow_alloc wanted it")
+	}
+	reactor.result = answer(reactor.handler, reactor.input[:n])
+	return uint64(address(reactor.result))<<32 | uint64(len(reactor.result))
+}
+
+func address(b []byte) uint32 { return uint32(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) }
+
+// register lets main name the handler, once.
+func register() {
+	if !reactor.called {
+		reactor.called = true
+		mainMain()
+	}
+	if reactor.handler == nil {
+		panic("actionsdk: " + errNoHandler.Error())
+	}
+}
+
+func start(handler Handler) error {
+	if reactor.called {
+		reactor.handler = handler
+		return nil
+	}
+	return command(handler)
+}
+
+// command answers the one event of a WASI command.
+func command(handler Handler) error {
+	event, err := commandEvent()
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(line(answer(handler, event)))
+	return err
+}
+
+func commandEvent() (json.RawMessage, error) {
+	if len(os.Args) > 1 {
+		return json.RawMessage(os.Args[1]), nil
+	}
+	event, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	if event = bytes.TrimSpace(event); len(event) == 0 {
+		return json.RawMessage("{}"), nil
+	}
+	return event, nil
+}
