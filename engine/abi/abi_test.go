@@ -97,6 +97,11 @@ func TestDetect(t *testing.T) {
 	c, err := abi.Detect(exportsOf(abi.Command), abi.ActionLoop)
 	require.NoError(t, err)
 	assert.Equal(t, abi.ActionLoop, c.Name(), "by its hint")
+
+	goCommand := append(exportsOf(abi.Reactor), exportsOf(abi.Command)[1])
+	c, err = abi.Detect(goCommand, "")
+	require.NoError(t, err)
+	assert.Equal(t, abi.Command, c.Name(), "a command with the functions of its SDK")
 }
 
 func TestDetectSaysWhatIsMissing(t *testing.T) {

@@ -14,6 +14,11 @@ type guest struct {
 	exports  []export
 	memory   bool
 	hintOnly bool // cannot be told apart from another contract by its exports
+
+	// notWith are exports that show, where there is no hint, that a module with
+	// the others was built for another contract. Go exports the functions of its
+	// SDK from a command too, where they do not work before _start.
+	notWith []export
 }
 
 type export struct {
@@ -28,7 +33,7 @@ func guests() []guest {
 	start := export{"_start", engine.FuncType{}}
 	get := engine.FuncType{Results: i32}
 	return []guest{
-		{contract: reactor{}, memory: true, exports: []export{
+		{contract: reactor{}, memory: true, notWith: []export{start}, exports: []export{
 			{"ow_alloc", engine.FuncType{Params: i32, Results: i32}},
 			{"ow_run", engine.FuncType{Params: []engine.ValueType{engine.I32, engine.I32}, Results: i64}},
 		}},
@@ -50,11 +55,16 @@ func Detect(exports []engine.Export, hint Name) (Contract, error) {
 		return named(exports, hint)
 	}
 	for _, g := range guests() {
-		if !g.hintOnly && len(g.missing(exports)) == 0 {
+		if g.detects(exports) {
 			return g.contract, nil
 		}
 	}
 	return nil, &engine.InvalidModuleError{Err: noContract(exports)}
+}
+
+func (g guest) detects(exports []engine.Export) bool {
+	other := slices.ContainsFunc(g.notWith, func(e export) bool { return has(exports, e) })
+	return !g.hintOnly && !other && len(g.missing(exports)) == 0
 }
 
 func named(exports []engine.Export, hint Name) (Contract, error) {
