@@ -32,13 +32,13 @@ func errorAnswer(text string) json.RawMessage {
 // line puts JSON on a line of its own. A line break in JSON is always space
 // between tokens: in strings it is escaped.
 func line(result json.RawMessage) []byte {
-	flat := bytes.Map(func(r rune) rune {
-		if r == '\n' || r == '\r' {
-			return ' '
+	flat := append(bytes.Clone(result), '\n')
+	for i, c := range flat[:len(result)] {
+		if c == '\n' || c == '\r' {
+			flat[i] = ' '
 		}
-		return r
-	}, result)
-	return append(flat, '\n')
+	}
+	return flat
 }
 
 // isDictionaryOrArray tells whether JSON is what OpenWhisk takes for an event
