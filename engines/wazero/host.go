@@ -1,0 +1,90 @@
+package wazero
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
+
+	"wasmwhisk/engine"
+)
+
+// instantiateHostModules makes the host functions importable. wazero knows
+// functions only as members of modules.
+func (r *Runtime) instantiateHostModules(ctx context.Context) error {
+	builders := map[string]wazero.HostModuleBuilder{}
+	seen := map[string]bool{}
+	for _, fn := range r.config.HostFuncs {
+		full := fn.Module + "." + fn.Name
+		if seen[full] {
+			return fmt.Errorf("host function %s is given twice", full)
+		}
+		seen[full] = true
+		if builders[fn.Module] == nil {
+			builders[fn.Module] = r.runtime.NewHostModuleBuilder(fn.Module)
+		}
+		builders[fn.Module].NewFunctionBuilder().
+			WithGoModuleFunction(adapt(fn), valueTypes(fn.Type.Params), valueTypes(fn.Type.Results)).
+			Export(fn.Name)
+	}
+	for name, b := range builders {
+		if _, err := b.Instantiate(ctx); err != nil {
+			return fmt.Errorf("instantiate host module %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// adapt gives a host function its memory, and stops the guest on its error.
+func adapt(fn engine.HostFunc) api.GoModuleFunc {
+	return func(ctx context.Context, mod api.Module, stack []uint64) {
+		if err := fn.Call(ctx, view(mod.Memory()), stack); err != nil {
+			stop(ctx, err)
+		}
+	}
+}
+
+// view is the whole of a memory. A length of 4 GiB does not fit wazero's
+// uint32: of such a memory the last byte is out of reach for host functions.
+func view(m api.Memory) engine.Memory {
+	if m == nil {
+		return nil
+	}
+	if b, ok := m.Read(0, m.Size()); ok && len(b) > 0 {
+		return b
+	}
+	if pages, _ := m.Grow(0); pages == engine.MaxPages {
+		b, _ := m.Read(0, math.MaxUint32)
+		return b
+	}
+	return nil
+}
+
+// call is the state of one call into a guest. Host functions find it through
+// the context.
+type call struct{ stopped error }
+
+type callKey struct{}
+
+func withCall(ctx context.Context) (context.Context, *call) {
+	c := &call{}
+	return context.WithValue(ctx, callKey{}, c), c
+}
+
+// stop ends the running guest. Unlike any other panic an exit is passed on by
+// wazero without rendering the guest's stack.
+func stop(ctx context.Context, err error) {
+	ctx.Value(callKey{}).(*call).stopped = err
+	panic(sys.NewExitError(sys.ExitCodeContextCanceled))
+}
+
+func valueTypes(types []engine.ValueType) []api.ValueType {
+	out := make([]api.ValueType, len(types))
+	for i, t := range types {
+		out[i] = api.ValueType(t)
+	}
+	return out
+}

@@ -1,0 +1,114 @@
+// Package wazero runs guests on wazero, without cgo, as compiled code or
+// interpreted. It is the default engine.
+//
+// A context that ends stops a guest at its next loop header or call of a host
+// function; wazero looks nowhere else. Nothing here relies on wazero's
+// internals.
+package wazero
+
+import (
+	"context"
+	"fmt"
+	goruntime "runtime"
+	"runtime/debug"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"wasmwhisk/engine"
+	"wasmwhisk/engine/rewrite"
+)
+
+var (
+	_ engine.WasmRuntime = (*Runtime)(nil)
+	_ engine.Precompiler = (*Compiler)(nil)
+)
+
+// Runtime implements [engine.WasmRuntime].
+type Runtime struct {
+	config  engine.Config
+	mode    string
+	runtime wazero.Runtime
+}
+
+// NewInterpreter returns an engine that interprets modules. It starts modules
+// sooner than the compiler and runs them some twenty times slower; calls may
+// nest 2,000 deep.
+func NewInterpreter(ctx context.Context, config engine.Config) (*Runtime, error) {
+	return newRuntime(ctx, config, "interpreter", wazero.NewRuntimeConfigInterpreter())
+}
+
+func newRuntime(ctx context.Context, config engine.Config, mode string, rc wazero.RuntimeConfig) (*Runtime, error) {
+	if config.TableElements == 0 {
+		config.TableElements = engine.DefaultTableElements
+	}
+	r := &Runtime{config: config, mode: mode, runtime: wazero.NewRuntimeWithConfig(ctx, guestConfig(rc))}
+	if err := r.instantiateHostModules(ctx); err != nil {
+		_ = r.runtime.Close(ctx)
+		return nil, err
+	}
+	return r, nil
+}
+
+// guestConfig is what every runtime of ours has in common. Debug information is
+// off because wazero would symbolise the stack of every exit with it, which
+// costs milliseconds on an unstripped module.
+func guestConfig(rc wazero.RuntimeConfig) wazero.RuntimeConfig {
+	return rc.
+		WithCoreFeatures(api.CoreFeaturesV2).
+		WithCloseOnContextDone(true).
+		WithDebugInfoEnabled(false)
+}
+
+func (r *Runtime) Info() engine.Info {
+	return engine.Info{Name: "wazero", Version: version(), Mode: r.mode}
+}
+
+// version is that of the wazero module in this binary.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, dep := range info.Deps {
+		if dep.Path == "github.com/tetratelabs/wazero" {
+			return dep.Version
+		}
+	}
+	return "unknown"
+}
+
+func (r *Runtime) Compile(ctx context.Context, binary []byte) (engine.Module, error) {
+	bounded, err := rewrite.ClampTables(binary, r.config.TableElements)
+	if err != nil {
+		return nil, &engine.InvalidModuleError{Err: err}
+	}
+	return r.compile(ctx, bounded)
+}
+
+// compile takes a binary whose tables are bounded.
+func (r *Runtime) compile(ctx context.Context, binary []byte) (_ engine.Module, err error) {
+	defer recovered("compile", &err)
+	compiled, err := r.runtime.CompileModule(withWorkers(ctx), binary)
+	if err != nil {
+		return nil, &engine.InvalidModuleError{Err: err}
+	}
+	return newModule(r.runtime, compiled, len(binary)), nil
+}
+
+// withWorkers has a module's functions compiled side by side. It is also what
+// makes the compiler look at ctx, between functions.
+func withWorkers(ctx context.Context) context.Context {
+	return experimental.WithCompilationWorkers(ctx, max(2, goruntime.GOMAXPROCS(0)))
+}
+
+func (r *Runtime) Close(ctx context.Context) error { return r.runtime.Close(ctx) }
+
+// recovered turns a panic of wazero's over a binary it could not cope with into
+// an error: an upload must not end the process.
+func recovered(doing string, err *error) {
+	if p := recover(); p != nil {
+		*err = &engine.InvalidModuleError{Err: fmt.Errorf("%s: engine panicked: %v", doing, p)}
+	}
+}
