@@ -67,7 +67,7 @@ func (c *Compiler) Precompile(ctx context.Context, binary []byte, dir string) (e
 		return fmt.Errorf("open artefact directory: %w", err)
 	}
 	rt := wazero.NewRuntimeWithConfig(ctx, guestConfig(wazero.NewRuntimeConfigCompiler()).WithCompilationCache(cache))
-	_, err = rt.CompileModule(withWorkers(ctx), bounded)
+	_, err = rt.CompileModule(ctx, bounded)
 	if err != nil {
 		err = classifyCompile(err)
 	}

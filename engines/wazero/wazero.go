@@ -9,12 +9,10 @@ package wazero
 import (
 	"context"
 	"fmt"
-	goruntime "runtime"
 	"runtime/debug"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/rewrite"
@@ -87,20 +85,16 @@ func (r *Runtime) Compile(ctx context.Context, binary []byte) (engine.Module, er
 	return r.compile(ctx, bounded)
 }
 
-// compile takes a binary whose tables are bounded.
+// compile takes a binary whose tables are bounded. It stays on this goroutine:
+// wazero could compile functions side by side, but a panic on a goroutine of its
+// own would end the process.
 func (r *Runtime) compile(ctx context.Context, binary []byte) (_ engine.Module, err error) {
 	defer recovered("compile", &err)
-	compiled, err := r.runtime.CompileModule(withWorkers(ctx), binary)
+	compiled, err := r.runtime.CompileModule(ctx, binary)
 	if err != nil {
 		return nil, &engine.InvalidModuleError{Err: err}
 	}
 	return newModule(r.runtime, compiled, len(binary)), nil
-}
-
-// withWorkers has a module's functions compiled side by side. It is also what
-// makes the compiler look at ctx, between functions.
-func withWorkers(ctx context.Context) context.Context {
-	return experimental.WithCompilationWorkers(ctx, max(2, goruntime.GOMAXPROCS(0)))
 }
 
 func (r *Runtime) Close(ctx context.Context) error { return r.runtime.Close(ctx) }
