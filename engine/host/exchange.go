@@ -68,7 +68,7 @@ func (c *Client) send(x *exchange, req *http.Request) error {
 	if err := c.rules.checkURL(req.URL); err != nil {
 		return err
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Do(req) //nolint:bodyclose // closed with the exchange
 	if err != nil {
 		return x.explain(err)
 	}
