@@ -1,0 +1,143 @@
+package rewrite
+
+import "fmt"
+
+// A reader reads the encoding of a module. After its first error it has nothing
+// left and reads zeros, so loops over it end.
+type reader struct {
+	buf  []byte
+	base int // offset of buf in the binary
+	pos  int
+	err  *FormatError
+}
+
+func (r *reader) fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = &FormatError{Offset: r.base + r.pos, Reason: fmt.Sprintf(format, args...)}
+	}
+	r.pos = len(r.buf)
+}
+
+func (r *reader) left() int { return len(r.buf) - r.pos }
+
+func (r *reader) byte() byte {
+	if r.left() == 0 {
+		r.fail("unexpected end")
+		return 0
+	}
+	r.pos++
+	return r.buf[r.pos-1]
+}
+
+// u32 reads an unsigned number in at most five bytes.
+func (r *reader) u32() uint32 {
+	var v uint32
+	for shift := 0; shift < 35; shift += 7 {
+		b := r.byte()
+		if shift == 28 && b > 0x0f {
+			break
+		}
+		v |= uint32(b&0x7f) << shift
+		if b < 0x80 {
+			return v
+		}
+	}
+	r.fail("number exceeds 32 bits")
+	return 0
+}
+
+// signed skips a signed number in at most so many bytes. Its value is for the
+// engine to judge.
+func (r *reader) signed(size int) {
+	for range size {
+		if r.byte() < 0x80 {
+			return
+		}
+	}
+	r.fail("number too long")
+}
+
+// take reads n bytes.
+func (r *reader) take(n uint32) []byte {
+	if uint64(n) > uint64(r.left()) {
+		r.fail("%d bytes announced, %d left", n, r.left())
+		return nil
+	}
+	r.pos += int(n)
+	return r.buf[r.pos-int(n) : r.pos]
+}
+
+// name reads a size and as many bytes.
+func (r *reader) name() []byte { return r.take(r.u32()) }
+
+// sized reads a size and gives a reader of as many bytes.
+func (r *reader) sized() *reader {
+	content := r.name()
+	return &reader{buf: content, base: r.base + r.pos - len(content)}
+}
+
+// within has read work on the next bytes that a size announces, and sees to it
+// that it uses them up.
+func (r *reader) within(read func(*reader)) {
+	inner := r.sized()
+	read(inner)
+	if inner.left() > 0 {
+		inner.fail("%d bytes too many", inner.left())
+	}
+	r.adopt(inner)
+}
+
+// adopt makes the error of a reader of a part that of the whole.
+func (r *reader) adopt(part *reader) {
+	if part.err != nil && r.err == nil {
+		r.err, r.pos = part.err, len(r.buf)
+	}
+}
+
+// count reads the length of a vector. Elements take a byte at least, so more of
+// them than bytes are a lie; more than limit are too many for any engine.
+func (r *reader) count(of string, limit uint32) uint32 {
+	n := r.u32()
+	if uint64(n) > uint64(r.left()) {
+		r.fail("%d %s announced, %d bytes left", n, of, r.left())
+		return 0
+	}
+	if n > limit {
+		r.fail("%d %s exceed the limit of %d", n, of, limit)
+		return 0
+	}
+	return n
+}
+
+// limits are the bounds of a table or memory.
+type limits struct {
+	flags    byte
+	min, max uint32
+}
+
+const (
+	limitsHaveMax = 1 << iota
+	limitsShared
+)
+
+func (l limits) unbounded() bool { return l.flags&limitsHaveMax == 0 }
+
+func (l limits) append(b []byte) []byte {
+	b = appendU32(append(b, l.flags), l.min)
+	if l.unbounded() {
+		return b
+	}
+	return appendU32(b, l.max)
+}
+
+func (r *reader) limits() limits {
+	l := limits{flags: r.byte()}
+	if l.flags&^(limitsHaveMax|limitsShared) != 0 {
+		r.fail("unknown kind of limits %#x", l.flags)
+	}
+	l.min = r.u32()
+	if !l.unbounded() {
+		l.max = r.u32()
+	}
+	return l
+}

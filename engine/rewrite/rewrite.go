@@ -1,0 +1,86 @@
+// Package rewrite changes WebAssembly binaries so that engines enforce what
+// they would not enforce by themselves, and holds the walker over binaries that
+// this takes.
+//
+// The drivers under engines/ pass every binary through it before an engine sees
+// it. The walker therefore also refuses what decoders choke on: a decoder that
+// trusts a count allocates for it, and a dozen bytes can ask for more memory
+// than the machine has. Beyond that it does not validate; the engine does.
+package rewrite
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// ClampTables bounds the maximum of every table that the module defines by
+// limit, so that table.grow fails beyond it. Without need for a change the
+// result is the binary itself. The error is a [*TableError] if a table is larger
+// from the start, and a [*FormatError] if the binary is malformed or passes the
+// limits that web engines share. A table with its minimum above its own maximum
+// is left to the engine to refuse.
+func ClampTables(binary []byte, limit uint32) ([]byte, error) {
+	sections, err := split(binary)
+	if err != nil {
+		return nil, err
+	}
+	changed := false
+	for i, s := range sections {
+		if s.id != tableSection {
+			continue
+		}
+		content, err := clampTables(s.content, limit)
+		if err != nil {
+			return nil, err
+		}
+		if content != nil {
+			changed, sections[i].content = true, content
+		}
+	}
+	if !changed {
+		return binary, nil
+	}
+	return join(sections), nil
+}
+
+// clampTables gives the new content of a table section, nil if it can stay.
+func clampTables(content []byte, limit uint32) ([]byte, error) {
+	r := &reader{buf: content}
+	n := r.u32()
+	out := appendU32(nil, n)
+	changed := false
+	for range n {
+		kind, l := r.byte(), r.limits()
+		if l.unbounded() || l.min <= l.max && l.max > limit {
+			changed, l.flags, l.max = true, l.flags|limitsHaveMax, limit
+			if l.min > limit {
+				return nil, &TableError{Minimum: l.min, Limit: limit}
+			}
+		}
+		out = l.append(append(out, kind))
+	}
+	if !changed {
+		return nil, nil
+	}
+	return out, nil
+}
+
+// TableError reports a table that is larger from the start than tables may be.
+type TableError struct {
+	Minimum, Limit uint32 // in elements
+}
+
+func (e *TableError) Error() string {
+	return fmt.Sprintf("table of %d elements exceeds the limit of %d", e.Minimum, e.Limit)
+}
+
+// FormatError reports bytes that are not a WebAssembly module, or one that no
+// engine should be made to decode.
+type FormatError struct {
+	Offset int // in the binary
+	Reason string
+}
+
+func (e *FormatError) Error() string { return fmt.Sprintf("at offset %#x: %s", e.Offset, e.Reason) }
+
+func appendU32(b []byte, v uint32) []byte { return binary.AppendUvarint(b, uint64(v)) }

@@ -1,0 +1,315 @@
+package rewrite
+
+import (
+	"bytes"
+	"math"
+)
+
+// Ids of sections.
+const (
+	customSection = iota
+	typeSection
+	importSection
+	funcSection
+	tableSection
+	memorySection
+	globalSection
+	exportSection
+	startSection
+	elemSection
+	codeSection
+	dataSection
+	dataCountSection
+)
+
+// Limits that web engines have in common, so that no toolchain passes them:
+// https://webassembly.github.io/spec/js-api/#limits
+const (
+	maxDefinitions  = 1_000_000 // of types, functions, imports, exports, globals each
+	maxTables       = 100_000
+	maxMemories     = 100
+	maxDataSegments = 100_000
+	maxElements     = 10_000_000
+	maxParams       = 1_000 // and results
+	maxLocals       = 50_000
+	maxBody         = 7_654_321 // bytes
+)
+
+const header = "\x00asm\x01\x00\x00\x00"
+
+type section struct {
+	id      byte
+	content []byte
+}
+
+// split gives the sections of a module after a walk over everything but
+// instructions in function bodies.
+func split(binary []byte) ([]section, error) {
+	if !bytes.HasPrefix(binary, []byte(header)) {
+		return nil, &FormatError{Reason: "no WebAssembly module of version 1"}
+	}
+	r := &reader{buf: binary, pos: len(header)}
+	var sections []section
+	for r.left() > 0 {
+		s := section{id: r.byte()}
+		r.within(func(r *reader) {
+			s.content = r.buf
+			r.section(s.id)
+		})
+		sections = append(sections, s)
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	return sections, nil
+}
+
+func join(sections []section) []byte {
+	out := []byte(header)
+	for _, s := range sections {
+		out = appendU32(append(out, s.id), uint32(len(s.content)))
+		out = append(out, s.content...)
+	}
+	return out
+}
+
+// section walks over the content of one section.
+func (r *reader) section(id byte) {
+	switch id {
+	case customSection:
+		r.custom()
+	case typeSection:
+		r.vector("types", maxDefinitions, r.funcType)
+	case importSection:
+		r.vector("imports", maxDefinitions, r.imported)
+	case funcSection:
+		r.vector("functions", maxDefinitions, r.index)
+	case tableSection:
+		r.vector("tables", maxTables, r.table)
+	case memorySection:
+		r.vector("memories", maxMemories, r.memory)
+	case globalSection:
+		r.vector("globals", maxDefinitions, r.global)
+	case exportSection:
+		r.vector("exports", maxDefinitions, r.export)
+	case startSection, dataCountSection:
+		r.index()
+	case elemSection:
+		r.vector("element segments", maxElements, r.elemSegment)
+	case codeSection:
+		r.vector("bodies", maxDefinitions, r.body)
+	case dataSection:
+		r.vector("data segments", maxDataSegments, r.dataSegment)
+	default:
+		r.fail("unknown section %d", id)
+	}
+}
+
+// vector walks over a count and as many elements.
+func (r *reader) vector(of string, limit uint32, element func()) {
+	for range r.count(of, limit) {
+		element()
+		if r.err != nil {
+			return
+		}
+	}
+}
+
+func (r *reader) index() { r.u32() }
+
+// valueType leaves it to the engine whether the type exists. Only types in more
+// than one byte must not pass: what follows would be misread.
+func (r *reader) valueType() {
+	const longest = 0x64 // (ref …)
+	if t := r.byte(); t <= longest {
+		r.fail("unknown value type %#x", t)
+	}
+}
+
+func (r *reader) funcType() {
+	if form := r.byte(); form != 0x60 {
+		r.fail("unknown form of type %#x", form)
+	}
+	r.vector("parameters", maxParams, r.valueType)
+	r.vector("results", maxParams, r.valueType)
+}
+
+func (r *reader) imported() {
+	r.name()
+	r.name()
+	switch kind := r.byte(); kind {
+	case 0:
+		r.index()
+	case 1:
+		r.table()
+	case 2:
+		r.memory()
+	case 3:
+		r.globalType()
+	default:
+		r.fail("unknown kind of import %#x", kind)
+	}
+}
+
+func (r *reader) table() {
+	r.valueType()
+	if l := r.limits(); l.flags&limitsShared != 0 {
+		r.fail("shared table")
+	}
+}
+
+func (r *reader) memory() { r.limits() }
+
+func (r *reader) globalType() {
+	r.valueType()
+	r.byte()
+}
+
+func (r *reader) global() {
+	r.globalType()
+	r.expression()
+}
+
+func (r *reader) export() {
+	r.name()
+	r.byte()
+	r.index()
+}
+
+// elemSegment walks over a segment in one of eight forms: bit 0 tells passive
+// and declarative segments from active ones, bit 1 says that the table or the
+// type is spelled out (or that the segment is declarative), bit 2 that elements
+// are expressions.
+func (r *reader) elemSegment() {
+	form := r.u32()
+	if form > 7 {
+		r.fail("unknown form of element segment %d", form)
+	}
+	active, spelled, byExpression := form&1 == 0, form&2 != 0, form&4 != 0
+	if active && spelled {
+		r.index()
+	}
+	if active {
+		r.expression()
+	}
+	if !active || spelled {
+		r.elemKind(byExpression)
+	}
+	if byExpression {
+		r.vector("elements", maxElements, r.expression)
+	} else {
+		r.vector("elements", maxElements, r.index)
+	}
+}
+
+func (r *reader) elemKind(byExpression bool) {
+	if byExpression {
+		r.valueType()
+	} else {
+		r.byte()
+	}
+}
+
+func (r *reader) dataSegment() {
+	form := r.u32()
+	switch form {
+	case 0, 1:
+	case 2:
+		r.index()
+	default:
+		r.fail("unknown form of data segment %d", form)
+	}
+	if form != 1 {
+		r.expression()
+	}
+	r.name()
+}
+
+// expression walks over a constant expression.
+func (r *reader) expression() {
+	for r.err == nil {
+		switch op := r.byte(); op {
+		case 0x0b: // end
+			return
+		case 0x23, 0xd2: // global.get, ref.func
+			r.index()
+		case 0x41: // i32.const
+			r.signed(5)
+		case 0x42: // i64.const
+			r.signed(10)
+		case 0x43: // f32.const
+			r.take(4)
+		case 0x44: // f64.const
+			r.take(8)
+		case 0x6a, 0x6b, 0x6c, 0x7c, 0x7d, 0x7e: // add, sub, mul
+		case 0xd0: // ref.null
+			r.valueType()
+		case 0xfd:
+			r.vectorConst()
+		default:
+			r.fail("instruction %#x in a constant expression", op)
+		}
+	}
+}
+
+func (r *reader) vectorConst() {
+	const v128Const, size = 0x0c, 16
+	if op := r.byte(); op != v128Const {
+		r.fail("vector instruction %#x in a constant expression", op)
+	}
+	r.take(size)
+}
+
+// body walks over the locals of a function. Engines keep something for each.
+func (r *reader) body() {
+	start := r.pos
+	code := r.sized()
+	if r.pos-start > maxBody {
+		r.fail("function of %d bytes exceeds the limit of %d", r.pos-start, maxBody)
+	}
+	var locals uint64
+	code.vector("kinds of locals", math.MaxUint32, func() {
+		locals += uint64(code.u32())
+		code.valueType()
+		if locals > maxLocals {
+			code.fail("%d locals exceed the limit of %d", locals, maxLocals)
+		}
+	})
+	r.adopt(code)
+}
+
+// custom walks over the names that engines read for their stack traces.
+func (r *reader) custom() {
+	if string(r.name()) != "name" {
+		r.take(uint32(r.left()))
+		return
+	}
+	for r.left() > 0 {
+		id := r.byte()
+		r.within(func(r *reader) { r.names(id) })
+	}
+}
+
+func (r *reader) names(id byte) {
+	const module, functions, locals = 0, 1, 2
+	switch id {
+	case module:
+		r.name()
+	case functions:
+		r.nameMap()
+	case locals:
+		r.vector("functions with names", maxDefinitions, func() {
+			r.index()
+			r.nameMap()
+		})
+	default:
+		r.take(uint32(r.left()))
+	}
+}
+
+func (r *reader) nameMap() {
+	r.vector("names", maxDefinitions, func() {
+		r.index()
+		r.name()
+	})
+}
