@@ -1,0 +1,263 @@
+package precompile
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// An artefact is a directory with the engine's files below code/ and, beside
+// them, our header: what the files are, and for which key.
+const (
+	codeDir    = "code"
+	headerFile = "header"
+)
+
+// header describes a complete artefact. On disk its SHA-256 stands before it.
+type header struct {
+	Key    string     `json:"key"`
+	Engine string     `json:"engine"` // its fingerprint, for whoever looks
+	Files  []fileInfo `json:"files"`
+}
+
+// fileInfo tells one file from every damaged form of it.
+type fileInfo struct {
+	Path   string `json:"path"` // below the artefact, with slashes
+	Size   int64  `json:"size"`
+	Digest string `json:"digest"`
+}
+
+// headerBytes bounds a header; an engine's artefact is a handful of files.
+const headerBytes = 1 << 20
+
+var (
+	errForeign = errors.New("header of another artefact")
+	errInUse   = errors.New("artefact is in use")
+	errGone    = errors.New("artefact is gone")
+)
+
+func (h header) encode() ([]byte, error) {
+	text, err := json.Marshal(h)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(text)
+	return slices.Concat([]byte(hex.EncodeToString(sum[:])), []byte("\n"), text), nil
+}
+
+func decodeHeader(text []byte) (header, error) {
+	var h header
+	sum, text, _ := bytes.Cut(text, []byte("\n"))
+	if want := sha256.Sum256(text); string(sum) != hex.EncodeToString(want[:]) {
+		return h, errors.New("header does not match its digest")
+	}
+	if err := json.Unmarshal(text, &h); err != nil {
+		return h, fmt.Errorf("decode header: %w", err)
+	}
+	return h, nil
+}
+
+// artefact is one that is open: whoever evicts leaves it alone until close.
+type artefact struct {
+	path string
+	info fs.FileInfo
+	lock *os.File
+}
+
+// openArtefact opens and locks an artefact. The error is [fs.ErrNotExist],
+// errInUse, errGone, or else says what is wrong with it. Unless there is
+// nothing at all, the artefact is not nil and must be closed.
+func openArtefact(path string, how int) (*artefact, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	a := &artefact{path: path, info: info}
+	if !info.IsDir() {
+		return a, fmt.Errorf("not a directory but %v", info.Mode())
+	}
+	if err := checkPrivate(info); err != nil {
+		return a, err
+	}
+	if a.lock, err = os.Open(path); err != nil {
+		return a, err
+	}
+	// A file system without locks answers otherwise than that it is taken;
+	// there, an eviction at the wrong moment costs a compilation.
+	if err := syscall.Flock(int(a.lock.Fd()), how|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+		return a, errInUse
+	}
+	if !a.inPlace() {
+		return a, errGone
+	}
+	return a, nil
+}
+
+// inPlace tells whether the artefact's name still leads to it.
+func (a *artefact) inPlace() bool {
+	info, err := os.Lstat(a.path)
+	return err == nil && os.SameFile(info, a.info)
+}
+
+func (a *artefact) close() {
+	if a.lock != nil {
+		_ = a.lock.Close()
+	}
+}
+
+func (a *artefact) code() string { return filepath.Join(a.path, codeDir) }
+
+// verify compares all files with the header, and the header with the key.
+func (a *artefact) verify(key string) error {
+	text, err := readHeader(filepath.Join(a.path, headerFile))
+	if err != nil {
+		return err
+	}
+	h, err := decodeHeader(text)
+	if err != nil {
+		return err
+	}
+	if h.Key != key {
+		return errForeign
+	}
+	files, err := describe(a.path)
+	if err != nil {
+		return err
+	}
+	return compare(files, h.Files)
+}
+
+func readHeader(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, headerBytes))
+}
+
+func compare(got, want []fileInfo) error {
+	for i := range max(len(got), len(want)) {
+		switch {
+		case i >= len(want) || i < len(got) && got[i].Path < want[i].Path:
+			return fmt.Errorf("file %q is too many", got[i].Path)
+		case i >= len(got) || got[i].Path > want[i].Path:
+			return fmt.Errorf("file %q is missing", want[i].Path)
+		case got[i].Size != want[i].Size:
+			return fmt.Errorf("file %q has %d bytes, not %d", got[i].Path, got[i].Size, want[i].Size)
+		case got[i] != want[i]:
+			return fmt.Errorf("file %q is not what was written", got[i].Path)
+		}
+	}
+	return nil
+}
+
+// describe lists the files of an artefact but for its header, by path.
+func describe(root string) ([]fileInfo, error) {
+	var files []fileInfo
+	buf := make([]byte, 256<<10)
+	err := eachFile(root, func(path string, info fs.FileInfo) error {
+		if path == headerFile {
+			return nil
+		}
+		digest, err := digestFile(filepath.Join(root, path), buf)
+		files = append(files, fileInfo{Path: filepath.ToSlash(path), Size: info.Size(), Digest: digest})
+		return err
+	})
+	slices.SortFunc(files, func(a, b fileInfo) int { return strings.Compare(a.Path, b.Path) })
+	return files, err
+}
+
+// eachFile visits the files of an artefact. It refuses whatever an engine and
+// we do not write, and what others could have written.
+func eachFile(root string, visit func(path string, info fs.FileInfo) error) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		path, err = filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		if err := checkPrivate(info); err != nil {
+			return fmt.Errorf("%q: %w", path, err)
+		}
+		if d.IsDir() {
+			return nil
+		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%q is not a file but %v", path, info.Mode())
+		}
+		return visit(path, info)
+	})
+}
+
+// digestFile takes two checksums of different polynomials, 64 bits together.
+// They are there against damage; against others there is the directory's mode.
+// SHA-256 would take longer than wazero takes to load the file.
+func digestFile(path string, buf []byte) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	castagnoli := crc32.MakeTable(crc32.Castagnoli)
+	var a, b uint32
+	for {
+		n, err := f.Read(buf)
+		a = crc32.Update(a, crc32.IEEETable, buf[:n])
+		b = crc32.Update(b, castagnoli, buf[:n])
+		if err == io.EOF {
+			return fmt.Sprintf("%08x%08x", a, b), nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+}
+
+// tighten takes from others what the process's umask may have given them of an
+// artefact that an engine has just written.
+func tighten(root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			return os.Chmod(path, 0o700)
+		case d.Type().IsRegular():
+			return os.Chmod(path, 0o600)
+		}
+		return fmt.Errorf("engine wrote %q, which is no file", path)
+	})
+}
+
+// diskSize is how much an artefact's files hold, whatever its state.
+func diskSize(root string) int64 {
+	var size int64
+	_ = filepath.WalkDir(root, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return nil
+		}
+		if info, err := d.Info(); err == nil {
+			size += info.Size()
+		}
+		return nil
+	})
+	return size
+}

@@ -1,0 +1,427 @@
+package precompile
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"wasmwhisk/engine"
+)
+
+// Origin says where a module came from.
+type Origin string
+
+// The origins of modules.
+const (
+	Compiled Origin = "compiled"
+	Loaded   Origin = "loaded" // from the cache
+)
+
+// DefaultCacheBytes bounds a cache where the configuration says nothing: 340
+// artefacts of Go actions on wazero.
+const DefaultCacheBytes = 4 << 30
+
+// SmallBinary is the size from which on binaries are kept on disk.
+const SmallBinary = 4 << 10
+
+const (
+	tempPrefix = "tmp-"
+	// tempAge is the age at which a temporary directory must be a leftover:
+	// no compilation takes that long.
+	tempAge = time.Hour
+	// diskPause is how long nothing is written after the disk refused.
+	diskPause = time.Minute
+	// scanEvery bounds how many artefacts this process writes before it takes
+	// notice of those that others wrote.
+	scanEvery = 64
+)
+
+// CacheConfig configures a [Cache]. Its zero value is useful.
+type CacheConfig struct {
+	// MaxBytes bounds the artefacts on disk; 0 means [DefaultCacheBytes]. They
+	// pass it while one is being written.
+	MaxBytes int64
+
+	// Logger takes warnings about artefacts that were damaged and disks that
+	// fail; nil discards them.
+	Logger *slog.Logger
+}
+
+// CacheStats counts what a cache did since it was made.
+type CacheStats struct {
+	Loaded   uint64 // modules that came from the disk
+	Compiled uint64 // modules that did not
+	Stored   uint64 // artefacts written
+	Evicted  uint64 // artefacts removed to make room
+	Dropped  uint64 // artefacts removed because something was wrong with them
+	Failures uint64 // times that the disk failed us
+}
+
+// Cache keeps compiled modules in a directory. It is safe for concurrent use,
+// also by several processes that share the directory.
+//
+// An artefact is written beside its place and renamed into it, so it is there
+// whole or not at all; nothing is synced, since whatever a crash of the machine
+// leaves of it is found out by its checksums. Every file is checked before the
+// engine sees it. Whatever goes wrong on disk, modules are compiled as if there
+// were no cache.
+type Cache struct {
+	dir         string
+	runtime     engine.WasmRuntime
+	precompiler engine.Precompiler // nil: nothing is kept
+	fingerprint string
+	maxBytes    int64
+	log         *slog.Logger
+	disk        disk
+
+	evicting sync.Mutex // held by the one goroutine that evicts
+
+	mu         sync.Mutex
+	stats      CacheStats
+	bytes      int64 // at the last scan, and written since
+	sinceScan  int
+	pauseUntil time.Time
+}
+
+// NewCache returns a cache in dir, which it makes if need be, accessible to this
+// user alone. It refuses a directory that another user owns or can write.
+func NewCache(dir string, p engine.Precompiler, config CacheConfig) (*Cache, error) {
+	return newCache(dir, p, config, osDisk{})
+}
+
+func newCache(dir string, p engine.Precompiler, config CacheConfig, d disk) (*Cache, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("make artefact cache: %w", err)
+	}
+	if err := makePrivate(dir); err != nil {
+		return nil, err
+	}
+	c := &Cache{
+		dir:         dir,
+		runtime:     p,
+		precompiler: p,
+		fingerprint: p.Fingerprint(),
+		maxBytes:    positive(config.MaxBytes, DefaultCacheBytes),
+		log:         cmp.Or(config.Logger, slog.New(slog.DiscardHandler)),
+		disk:        d,
+		sinceScan:   scanEvery,
+	}
+	return c, c.removeLeftovers()
+}
+
+// Uncached returns a cache that keeps nothing: for engines without artefacts,
+// and where there is no place for them.
+func Uncached(r engine.WasmRuntime) *Cache { return &Cache{runtime: r} }
+
+// Module gives the module of a binary and tells where it came from. The hash
+// is the SHA-256 of the binary. Callers should not ask for one module twice at
+// the same time: both would compile it.
+//
+// The error is that of compiling, or context.Cause(ctx); a disk that fails is
+// none.
+func (c *Cache) Module(ctx context.Context, binary []byte, hash [sha256.Size]byte) (engine.Module, Origin, error) {
+	if c.precompiler == nil || len(binary) < SmallBinary {
+		return c.compile(ctx, binary)
+	}
+	key := c.key(hash)
+	m, err := c.load(ctx, binary, key)
+	if m != nil || err != nil {
+		return m, Loaded, err
+	}
+	return c.compileAndStore(ctx, binary, key)
+}
+
+// Stats gives the counts so far.
+func (c *Cache) Stats() CacheStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
+}
+
+func (c *Cache) count(change func(*CacheStats)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(&c.stats)
+}
+
+// key covers all that machine code depends on.
+func (c *Cache) key(hash [sha256.Size]byte) string {
+	sum := sha256.Sum256(slices.Concat([]byte(c.fingerprint), []byte{0}, hash[:]))
+	return hex.EncodeToString(sum[:])
+}
+
+func isKey(name string) bool {
+	_, err := hex.DecodeString(name)
+	return err == nil && len(name) == 2*sha256.Size
+}
+
+func (c *Cache) compile(ctx context.Context, binary []byte) (engine.Module, Origin, error) {
+	m, err := c.runtime.Compile(ctx, binary)
+	if err == nil {
+		c.count(func(s *CacheStats) { s.Compiled++ })
+	}
+	return m, Compiled, err
+}
+
+// load gives the module of a sound artefact, and nil if there is none.
+func (c *Cache) load(ctx context.Context, binary []byte, key string) (engine.Module, error) {
+	a, err := openArtefact(filepath.Join(c.dir, key), syscall.LOCK_SH)
+	if a == nil || errors.Is(err, errInUse) || errors.Is(err, errGone) {
+		if a != nil {
+			a.close()
+		}
+		return nil, nil
+	}
+	defer a.close()
+	if err == nil {
+		err = a.verify(key)
+	}
+	var m engine.Module
+	if err == nil {
+		m, err = c.precompiler.Load(ctx, binary, a.code())
+	}
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		c.drop(a, err)
+		return nil, nil
+	}
+	c.used(a.path)
+	return m, nil
+}
+
+// used makes an artefact the last to be evicted, for every process.
+func (c *Cache) used(path string) {
+	c.count(func(s *CacheStats) { s.Loaded++ })
+	now := time.Now()
+	_ = os.Chtimes(path, now, now)
+}
+
+// drop removes an artefact that cannot be trusted, unless a sound one has taken
+// its place meanwhile.
+func (c *Cache) drop(a *artefact, why error) {
+	c.count(func(s *CacheStats) { s.Dropped++ })
+	c.log.Warn("artefact dropped", "path", a.path, "error", why)
+	if !a.inPlace() {
+		return
+	}
+	if err := c.remove(a.path); err != nil {
+		c.failed("remove artefact", err)
+	}
+}
+
+// remove takes an artefact away at once, whatever it is, and then deletes it.
+func (c *Cache) remove(path string) error {
+	trash := c.tempName()
+	if err := c.disk.rename(path, trash); err != nil {
+		return err
+	}
+	return c.disk.removeAll(trash)
+}
+
+func (c *Cache) tempName() string { return filepath.Join(c.dir, tempPrefix+rand.Text()) }
+
+// failed notes that the disk did not do as it was told.
+func (c *Cache) failed(doing string, err error) {
+	c.mu.Lock()
+	c.stats.Failures++
+	c.pauseUntil = time.Now().Add(diskPause)
+	c.mu.Unlock()
+	c.log.Warn("artefact cache failed, compiling without it for a while", "doing", doing, "pause", diskPause, "error", err)
+}
+
+func (c *Cache) paused() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Before(c.pauseUntil)
+}
+
+func (c *Cache) compileAndStore(ctx context.Context, binary []byte, key string) (engine.Module, Origin, error) {
+	if c.paused() {
+		return c.compile(ctx, binary)
+	}
+	temp := c.tempName()
+	defer func() { _ = c.disk.removeAll(temp) }()
+	m, err := c.precompile(ctx, binary, temp)
+	if _, invalid := errors.AsType[*engine.InvalidModuleError](err); invalid {
+		return nil, Compiled, err
+	}
+	if err != nil && ctx.Err() != nil {
+		return nil, Compiled, context.Cause(ctx)
+	}
+	if err != nil {
+		c.failed("compile to disk", err)
+		return c.compile(ctx, binary)
+	}
+	c.count(func(s *CacheStats) { s.Compiled++ })
+	if err := c.publish(temp, key); err != nil {
+		c.failed("keep artefact", err)
+	}
+	return m, Compiled, nil
+}
+
+func (c *Cache) precompile(ctx context.Context, binary []byte, temp string) (engine.Module, error) {
+	if err := c.disk.mkdir(temp); err != nil {
+		return nil, err
+	}
+	code := filepath.Join(temp, codeDir)
+	if err := c.disk.mkdir(code); err != nil {
+		return nil, err
+	}
+	if err := c.precompiler.Precompile(ctx, binary, code); err != nil {
+		return nil, err
+	}
+	return c.precompiler.Load(ctx, binary, code)
+}
+
+// publish makes a complete artefact visible under its key. That another was
+// quicker is none of our trouble: theirs is as good.
+func (c *Cache) publish(temp, key string) error {
+	if err := c.seal(temp, key); err != nil {
+		return err
+	}
+	err := c.disk.rename(temp, filepath.Join(c.dir, key))
+	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.stored(diskSize(filepath.Join(c.dir, key)))
+	return nil
+}
+
+// seal writes the header, last.
+func (c *Cache) seal(temp, key string) error {
+	if err := tighten(temp); err != nil {
+		return err
+	}
+	files, err := describe(temp)
+	if err != nil {
+		return err
+	}
+	text, err := header{Key: key, Engine: c.fingerprint, Files: files}.encode()
+	if err != nil {
+		return err
+	}
+	if err := c.disk.writeFile(filepath.Join(temp, headerFile), text); err != nil {
+		return err
+	}
+	now := time.Now()
+	return os.Chtimes(temp, now, now)
+}
+
+func (c *Cache) stored(size int64) {
+	c.mu.Lock()
+	c.stats.Stored++
+	c.bytes += size
+	c.sinceScan++
+	due := c.bytes > c.maxBytes || c.sinceScan > scanEvery
+	c.mu.Unlock()
+	if due && c.evicting.TryLock() {
+		defer c.evicting.Unlock()
+		c.evict()
+	}
+}
+
+// kept is an artefact as eviction sees it.
+type kept struct {
+	path string
+	size int64
+	used time.Time
+}
+
+// evict removes the least recently used artefacts until a tenth of the room is
+// free: then not every new one needs a scan.
+func (c *Cache) evict() {
+	all, total := c.scan()
+	if total > c.maxBytes {
+		total = c.evictDownTo(c.maxBytes-c.maxBytes/10, all, total)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bytes, c.sinceScan = total, 0
+}
+
+func (c *Cache) evictDownTo(goal int64, all []kept, total int64) int64 {
+	for _, k := range all {
+		if total <= goal {
+			break
+		}
+		if c.evictOne(k.path) {
+			total -= k.size
+		}
+	}
+	return total
+}
+
+// evictOne leaves alone what is being loaded.
+func (c *Cache) evictOne(path string) bool {
+	a, err := openArtefact(path, syscall.LOCK_EX)
+	if a == nil {
+		return true
+	}
+	defer a.close()
+	if errors.Is(err, errInUse) || errors.Is(err, errGone) {
+		return false
+	}
+	if err := c.remove(path); err != nil {
+		c.failed("evict artefact", err)
+		return false
+	}
+	c.count(func(s *CacheStats) { s.Evicted++ })
+	return true
+}
+
+// scan lists the artefacts, the least recently used first.
+func (c *Cache) scan() (all []kept, total int64) {
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		c.failed("list artefacts", err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !isKey(e.Name()) {
+			continue
+		}
+		k := kept{path: filepath.Join(c.dir, e.Name()), used: info.ModTime()}
+		k.size = diskSize(k.path)
+		all = append(all, k)
+		total += k.size
+	}
+	slices.SortFunc(all, func(a, b kept) int { return a.used.Compare(b.used) })
+	return all, total
+}
+
+// removeLeftovers deletes what writers left that were killed. A young one may
+// belong to another process that is still at work.
+func (c *Cache) removeLeftovers() error {
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		return fmt.Errorf("list artefact cache: %w", err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !strings.HasPrefix(e.Name(), tempPrefix) || time.Since(info.ModTime()) < tempAge {
+			continue
+		}
+		if err := c.disk.removeAll(filepath.Join(c.dir, e.Name())); err != nil {
+			c.failed("remove leftover", err)
+		}
+	}
+	return nil
+}
