@@ -1,0 +1,121 @@
+package executor
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/whisk"
+)
+
+// textInternal is all that a caller learns of a fault of ours; the log has more.
+const textInternal = "internal error"
+
+// statusOf is the one table from kinds of error to HTTP.
+func statusOf(kind whisk.ErrorKind) int {
+	switch kind {
+	case whisk.BadRequest:
+		return http.StatusBadRequest
+	case whisk.Forbidden:
+		return http.StatusForbidden
+	case whisk.NotFound:
+		return http.StatusNotFound
+	case whisk.Unsupported:
+		return http.StatusMethodNotAllowed
+	case whisk.TooLarge:
+		return http.StatusRequestEntityTooLarge
+	case whisk.TooManyRequests:
+		return http.StatusTooManyRequests
+	case whisk.ActionFault:
+		return http.StatusBadGateway
+	case whisk.Unavailable:
+		return http.StatusServiceUnavailable
+	default: // NotReady and Internal, too
+		return http.StatusInternalServerError
+	}
+}
+
+// refusal gives an error the form in which its caller gets it.
+func refusal(err error) *whisk.Error {
+	if refused, ok := errors.AsType[*whisk.Error](err); ok {
+		return refused
+	}
+	if routing, ok := errors.AsType[*echo.HTTPError](err); ok {
+		switch routing.Code {
+		case http.StatusNotFound:
+			return &whisk.Error{Kind: whisk.NotFound, Message: "The requested resource does not exist."}
+		case http.StatusMethodNotAllowed:
+			return &whisk.Error{Kind: whisk.Unsupported, Message: "HTTP method not allowed."}
+		}
+	}
+	return &whisk.Error{Kind: whisk.Internal, Message: textInternal}
+}
+
+func publicText(err error) string { return refusal(err).Message }
+
+// fail answers with an error. It is the error handler of every front.
+func (e *Executor) fail(err error, c echo.Context) {
+	refused := refusal(err)
+	if refused.Kind == whisk.Internal && c.Request().Context().Err() == nil {
+		e.config.Logger.LogAttrs(c.Request().Context(), slog.LevelError, "request failed",
+			slog.String("path", c.Path()), slog.Any("error", err))
+	}
+	if refused.Kind == whisk.Unavailable {
+		c.Response().Header().Set("Connection", "close")
+	}
+	_ = e.answer(c, statusOf(refused.Kind), errorBody(refused.Message))
+}
+
+// errorBody leaves characters as they are that JSON allows and HTML does not:
+// clients show the text.
+func errorBody(message string) []byte {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(struct { // cannot fail
+		Error string `json:"error"`
+	}{message})
+	return bytes.TrimSuffix(body.Bytes(), []byte("\n"))
+}
+
+// answer sends a JSON body, with its length: invokers take nothing chunked.
+func (e *Executor) answer(c echo.Context, status int, body []byte) error {
+	return e.send(c, status, echo.MIMEApplicationJSON, body)
+}
+
+func (e *Executor) send(c echo.Context, status int, contentType string, body []byte) error {
+	res := c.Response()
+	if res.Committed {
+		return nil
+	}
+	conn := http.NewResponseController(res)
+	if err := conn.SetWriteDeadline(time.Now().Add(e.config.HTTP.Write)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	res.Header().Set(echo.HeaderContentType, contentType)
+	res.Header().Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
+	res.WriteHeader(status)
+	_, _ = res.Write(body) // if that fails the client is gone, and nobody is there to tell
+	return nil
+}
+
+// result is the body of a /run that gave one.
+func (e *Executor) result(out sandbox.Outcome) []byte {
+	if !e.config.WowEnvelope {
+		return out.Result
+	}
+	status := whisk.Status(out.Status)
+	body := append([]byte(nil), `{"status":"`+status.String()+`","status_code":`...)
+	body = strconv.AppendInt(body, int64(status), 10)
+	body = append(body, `,"success":`...)
+	body = strconv.AppendBool(body, status == whisk.Success)
+	body = append(body, `,"result":`...)
+	return append(append(body, out.Result...), '}')
+}

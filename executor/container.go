@@ -1,0 +1,130 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"wasmwhisk/whisk"
+)
+
+// errDestroyed ends what is in progress for a container that is removed.
+var errDestroyed = errors.New("the container was destroyed")
+
+// container holds the code of one action, and its logs.
+//
+// The registry's lock comes before the container's.
+type container struct {
+	id   string
+	logs *containerLogs
+	kept *ring // the logs in memory, nil if they are not kept
+
+	// ctx ends when the container is removed. Initializations end with it;
+	// activations run to their own end.
+	ctx    context.Context
+	remove context.CancelCauseFunc
+
+	// dispose frees what the container holds besides its action, once it is
+	// removed and nobody uses it any more.
+	dispose func()
+
+	// initializing is held by the one initialization at a time, slots by each
+	// activation if their number is bounded.
+	initializing chan struct{}
+	slots        chan struct{}
+
+	// These are the registry's, guarded by its lock.
+	users    int
+	lastUsed time.Time
+	removed  bool
+
+	mu     sync.Mutex
+	action *action // nil until initialized
+}
+
+func newContainer(id string, logs *containerLogs, concurrency int) *container {
+	c := &container{id: id, logs: logs, initializing: make(chan struct{}, 1), lastUsed: time.Now(), dispose: func() {}}
+	c.ctx, c.remove = context.WithCancelCause(context.Background())
+	if concurrency > 0 {
+		c.slots = make(chan struct{}, concurrency)
+	}
+	return c
+}
+
+// initialized tells whether the container has code.
+func (c *container) initialized() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.action != nil
+}
+
+// beginInit waits for its turn to initialize the container. The context it
+// gives ends with the container, too.
+func (c *container) beginInit(ctx context.Context) (context.Context, func(), error) {
+	if err := take(ctx, c.initializing); err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(c.ctx, func() { cancel(context.Cause(c.ctx)) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+		<-c.initializing
+	}, nil
+}
+
+// use gives the container's action, to be given back to done: until then it
+// stays usable, whatever happens to the container.
+func (c *container) use() (*action, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.action == nil {
+		return nil, &whisk.Error{Kind: whisk.NotReady, Message: whisk.TextNoAction}
+	}
+	c.action.users++
+	return c.action, nil
+}
+
+func (c *container) done(a *action) {
+	c.mu.Lock()
+	a.users--
+	unused := a.users == 0 && c.action != a
+	c.mu.Unlock()
+	if unused {
+		a.close()
+	}
+}
+
+// swap gives the container other code, or none. What runs on the old code ends
+// on it.
+func (c *container) swap(next *action) {
+	c.mu.Lock()
+	old := c.action
+	c.action = next
+	unused := old != nil && old.users == 0
+	c.mu.Unlock()
+	if unused {
+		old.close()
+	}
+}
+
+// enter waits for a slot to run an activation in.
+func (c *container) enter(ctx context.Context) (leave func(), err error) {
+	if c.slots == nil {
+		return func() {}, nil
+	}
+	if err := take(ctx, c.slots); err != nil {
+		return nil, err
+	}
+	return func() { <-c.slots }, nil
+}
+
+func take(ctx context.Context, slots chan struct{}) error {
+	select {
+	case slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

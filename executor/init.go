@@ -1,0 +1,150 @@
+package executor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/whisk"
+)
+
+// maxEnv bounds the entries of an environment.
+const maxEnv = 1024
+
+// initRequest is the value of an /init.
+type initRequest struct {
+	code        string
+	env         []string // "KEY=value"
+	namespace   string   // whose action it is, if that was said
+	annotations annotations
+}
+
+// decodeInit reads the body of an /init. Fields that are not known are ignored,
+// and so are those that mean nothing to a module: name, main, binary.
+func decodeInit(body []byte) (initRequest, error) {
+	var value json.RawMessage
+	err := members(body, func(key string, raw json.RawMessage) error {
+		if key == "value" {
+			value = raw
+		}
+		return nil
+	})
+	if err != nil {
+		return initRequest{}, unreadable(err)
+	}
+	return decodeInitValue(value)
+}
+
+// decodeInitValue reads the object that brings the code. Without one there is
+// no code.
+func decodeInitValue(value json.RawMessage) (req initRequest, err error) {
+	if len(value) == 0 || value[0] != '{' {
+		return req, nil
+	}
+	err = members(value, func(key string, raw json.RawMessage) (err error) {
+		switch key {
+		case "code":
+			req.code = text(raw)
+		case "env":
+			req.env, err = decodeEnv(raw)
+		case "annotations":
+			req.annotations, err = parseAnnotations(raw)
+		}
+		return err
+	})
+	req.namespace = lookup(req.env, whisk.EnvPrefix+"NAMESPACE")
+	return req, unreadable(err)
+}
+
+// decodeEnv reads the environment of an action: strings, and whatever else as
+// its JSON.
+func decodeEnv(raw json.RawMessage) (env []string, err error) {
+	if string(raw) == "null" {
+		return nil, nil
+	}
+	err = members(raw, func(name string, value json.RawMessage) error {
+		entry := text(value)
+		if err := checkEntry(name, entry); err != nil {
+			return err
+		}
+		if env = append(env, name+"="+entry); len(env) > maxEnv {
+			return whisk.Errorf(whisk.BadRequest, "more than %d environment variables", maxEnv)
+		}
+		return nil
+	})
+	if errors.Is(err, errNotJSON) {
+		return nil, whisk.Errorf(whisk.BadRequest, "the environment is not an object")
+	}
+	return env, err
+}
+
+func lookup(env []string, name string) string {
+	for i := len(env) - 1; i >= 0; i-- {
+		if n, value, _ := cutEnv(env[i]); n == name {
+			return value
+		}
+	}
+	return ""
+}
+
+// unreadable is what the sender of a body reads that cannot be understood.
+func unreadable(err error) error {
+	if errors.Is(err, errNotJSON) {
+		return &whisk.Error{Kind: whisk.BadRequest, Message: "Error unmarshaling request: the body is not a JSON object."}
+	}
+	return err
+}
+
+// initialize gives the container its code, and its logs what there is to say
+// about that.
+func (e *Executor) initialize(ctx context.Context, c *container, decode func() (initRequest, error), t *timings) error {
+	ctx, end, err := c.beginInit(ctx)
+	if err != nil {
+		return initFailure(err, e.config.Limits.InitTimeout)
+	}
+	defer end()
+	if c.initialized() && !e.config.AllowReinit {
+		c.logs.say(whisk.TextReinit)
+		return &whisk.Error{Kind: whisk.Forbidden, Message: whisk.TextReinit}
+	}
+	logs, err := e.replace(ctx, c, decode, t)
+	if err == nil {
+		c.logs.write(logs.Lines)
+		return nil
+	}
+	err = initFailure(err, e.config.Limits.InitTimeout)
+	c.logs.end(logs, publicText(err))
+	return err
+}
+
+// replace makes an action and gives it to the container. If that fails the
+// container stays as it is.
+func (e *Executor) replace(ctx context.Context, c *container, decode func() (initRequest, error), t *timings) (sandbox.Logs, error) {
+	began := time.Now()
+	req, err := decode()
+	t.since(phaseDecode, began)
+	if err != nil {
+		return sandbox.Logs{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.config.Limits.InitTimeout)
+	defer cancel()
+	next, logs, err := e.maker.make(ctx, req, c.id, t)
+	if err != nil {
+		return logs, err
+	}
+	c.swap(next)
+	return logs, nil
+}
+
+// decoderOf lets an /init be refused before its body is decoded.
+func decoderOf(body []byte) func() (initRequest, error) {
+	return func() (initRequest, error) {
+		if len(bytes.TrimSpace(body)) == 0 {
+			return initRequest{}, unreadable(errNotJSON)
+		}
+		return decodeInit(body)
+	}
+}

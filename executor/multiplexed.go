@@ -1,0 +1,171 @@
+package executor
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/whisk"
+)
+
+// multiplexed is the front that holds many containers. Ids and its own words
+// never meet: an id is followed by another segment, /health and the like stand
+// alone.
+type multiplexed struct{ e *Executor }
+
+func newMultiplexed(e *Executor) http.Handler {
+	m := multiplexed{e}
+	front := e.newEcho()
+	front.POST("/start", e.gated(m.start))
+	front.POST("/:id/init", e.gated(m.init))
+	front.POST("/:id/run", e.gated(m.run))
+	front.POST("/:id/destroy", e.gated(m.destroy))
+	front.GET("/:id/logs", m.logs)
+	return front
+}
+
+// start makes a container with a port of its own, which listens by the time its
+// caller knows of it.
+func (m multiplexed) start(c echo.Context) error {
+	ct, err := m.e.containers.acquireOrCreate(newID())
+	if err != nil {
+		return err
+	}
+	defer m.e.containers.release(ct)
+	port, err := m.e.ports.open(c.Request().Context(), ct, m.e.MultiplexedAddr())
+	if err != nil {
+		m.e.containers.destroy(ct.id)
+		return err
+	}
+	return m.e.answer(c, http.StatusOK, []byte(`{"containerId":"`+ct.id+`","port":`+strconv.Itoa(port)+`}`))
+}
+
+// init makes the container if its id is new.
+func (m multiplexed) init(c echo.Context) error {
+	id := c.Param("id")
+	if err := checkID(id); err != nil {
+		return err
+	}
+	body, free, err := m.e.receiver.receive(c, m.e.config.Limits.initBytes())
+	if err != nil {
+		return err
+	}
+	defer free()
+	ct, err := m.e.containers.acquireOrCreate(id)
+	if err != nil {
+		return err
+	}
+	defer m.e.containers.release(ct)
+	return m.e.serveInit(c, ct, decoderOf(body))
+}
+
+func (m multiplexed) run(c echo.Context) error {
+	ct, ok := m.e.containers.acquire(c.Param("id"))
+	if !ok {
+		return &whisk.Error{Kind: whisk.NotReady, Message: whisk.TextNoAction}
+	}
+	defer m.e.containers.release(ct)
+	return m.e.receiveRun(c, ct)
+}
+
+// receiveRun reads the body of a /run and serves it.
+func (e *Executor) receiveRun(c echo.Context, ct *container) error {
+	body, free, err := e.receiver.receive(c, e.config.Limits.runBytes())
+	if err != nil {
+		return err
+	}
+	defer free()
+	return e.serveRun(c, ct, func() (runRequest, error) { return decodeRun(body) })
+}
+
+// destroy removes a container. That it is not there is as good.
+func (m multiplexed) destroy(c echo.Context) error {
+	m.e.containers.destroy(c.Param("id"))
+	return m.e.send(c, http.StatusOK, echo.MIMETextPlainCharsetUTF8, nil)
+}
+
+// logs shows what is kept of a container's logs: lines of JSON as Docker writes
+// them to those who ask for them, and else lines as activations show them.
+func (m multiplexed) logs(c echo.Context) error {
+	ct, ok := m.e.containers.acquire(c.Param("id"))
+	if !ok {
+		return whisk.Errorf(whisk.NotFound, "There is no container %q.", shorten(c.Param("id")))
+	}
+	defer m.e.containers.release(ct)
+	lines := ct.kept.snapshot()
+	if c.Request().Header.Get(echo.HeaderAccept) != mimeNDJSON {
+		return m.e.send(c, http.StatusOK, echo.MIMETextPlainCharsetUTF8, plainLines(lines))
+	}
+	var body bytes.Buffer
+	if err := appendJSON(&body, lines); err != nil {
+		return err
+	}
+	return m.e.send(c, http.StatusOK, mimeNDJSON, body.Bytes())
+}
+
+// mimeNDJSON is JSON, one value on each line.
+const mimeNDJSON = "application/x-ndjson"
+
+// plainLines is "TIME STREAM: TEXT", as in the logs of an activation record.
+func plainLines(lines []sandbox.Line) []byte {
+	var body bytes.Buffer
+	for _, line := range lines {
+		body.WriteString(line.Time.UTC().Format(time.RFC3339Nano))
+		body.WriteString(" " + line.Stream.String() + ": " + line.Text + "\n")
+	}
+	return body.Bytes()
+}
+
+// portFront serves the containers that have a port of their own.
+type portFront struct {
+	e       *Executor
+	handler http.Handler
+}
+
+func newPortFront(e *Executor) *portFront {
+	return &portFront{e, newSingle(e, byPort{e.containers})}
+}
+
+// open serves a container on a new port of the host of address, until it is
+// removed.
+func (p *portFront) open(ctx context.Context, ct *container, address net.Addr) (int, error) {
+	host, _, err := net.SplitHostPort(address.String())
+	if err != nil {
+		return 0, err
+	}
+	base := context.WithValue(p.e.base, containerKey{}, ct.id)
+	s, err := p.e.serve(ctx, net.JoinHostPort(host, "0"), p.handler, base)
+	if err != nil {
+		return 0, err
+	}
+	p.e.background.Go(func() { p.closeAfter(ct, s) })
+	return s.addr().(*net.TCPAddr).Port, nil
+}
+
+// closeAfter closes a container's port once the container is removed. What runs
+// there ends before.
+func (p *portFront) closeAfter(ct *container, s *server) {
+	<-ct.ctx.Done()
+	s.shutdown(p.e.base)
+}
+
+// containerKey is the key of a container's id in the context of its port.
+type containerKey struct{}
+
+// byPort finds the container whose port a request came to.
+type byPort struct{ containers *registry }
+
+func (b byPort) acquire(ctx context.Context) (*container, func(), error) {
+	id, _ := ctx.Value(containerKey{}).(string)
+	ct, ok := b.containers.acquire(id)
+	if !ok {
+		return nil, nil, &whisk.Error{Kind: whisk.NotReady, Message: "The container was destroyed."}
+	}
+	return ct, func() { b.containers.release(ct) }, nil
+}

@@ -1,0 +1,292 @@
+package executor
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"unicode/utf8"
+)
+
+// maxDepth bounds the nesting of a request, as encoding/json does.
+const maxDepth = 10000
+
+var errNotJSON = errors.New("not valid JSON")
+
+// members calls visit for each member of the JSON object in body, in order. The
+// raw values alias body. All of body is validated, and nothing of it decoded
+// but the keys: a request is mostly one long string (code) or one object that
+// the guest reads itself (value), and decoding those here would cost more than
+// running the action.
+func members(body []byte, visit func(key string, value json.RawMessage) error) error {
+	s := scanner{text: body}
+	if err := s.object(0, visit); err != nil {
+		return err
+	}
+	if s.space(); s.at != len(s.text) {
+		return errNotJSON
+	}
+	return nil
+}
+
+// scanner walks over a JSON text and accepts exactly what encoding/json does.
+type scanner struct {
+	text []byte
+	at   int
+}
+
+// peek is the next byte that is not white space, 0 at the end.
+func (s *scanner) peek() byte {
+	s.space()
+	if s.at == len(s.text) {
+		return 0
+	}
+	return s.text[s.at]
+}
+
+func (s *scanner) space() {
+	for s.at < len(s.text) {
+		switch s.text[s.at] {
+		case ' ', '\t', '\r', '\n':
+			s.at++
+		default:
+			return
+		}
+	}
+}
+
+// take steps over c if it comes next.
+func (s *scanner) take(c byte) bool {
+	if s.peek() != c {
+		return false
+	}
+	s.at++
+	return true
+}
+
+// value steps over one value.
+func (s *scanner) value(depth int) error {
+	switch c := s.peek(); c {
+	case '{', '[':
+		if depth >= maxDepth {
+			return errNotJSON
+		}
+		return s.nested(c, depth)
+	case '"':
+		return s.string()
+	case 't':
+		return s.literal("true")
+	case 'f':
+		return s.literal("false")
+	case 'n':
+		return s.literal("null")
+	}
+	return s.number()
+}
+
+func (s *scanner) nested(open byte, depth int) error {
+	if open == '{' {
+		return s.object(depth, nil)
+	}
+	return s.array(depth)
+}
+
+// object steps over an object and shows its members, unless visit is nil.
+func (s *scanner) object(depth int, visit func(string, json.RawMessage) error) error {
+	if !s.take('{') {
+		return errNotJSON
+	}
+	if s.take('}') {
+		return nil
+	}
+	for {
+		if err := s.member(depth, visit); err != nil {
+			return err
+		}
+		if s.take('}') {
+			return nil
+		}
+		if !s.take(',') {
+			return errNotJSON
+		}
+	}
+}
+
+func (s *scanner) member(depth int, visit func(string, json.RawMessage) error) error {
+	key, err := s.span((*scanner).string)
+	if err != nil || !s.take(':') {
+		return errNotJSON
+	}
+	value, err := s.span(func(s *scanner) error { return s.value(depth + 1) })
+	if err != nil || visit == nil {
+		return err
+	}
+	return visit(text(key), value)
+}
+
+// span is the text that step steps over.
+func (s *scanner) span(step func(*scanner) error) (json.RawMessage, error) {
+	s.space()
+	from := s.at
+	err := step(s)
+	return s.text[from:s.at:s.at], err
+}
+
+func (s *scanner) array(depth int) error {
+	s.at++
+	if s.take(']') {
+		return nil
+	}
+	for {
+		if err := s.value(depth + 1); err != nil {
+			return err
+		}
+		if s.take(']') {
+			return nil
+		}
+		if !s.take(',') {
+			return errNotJSON
+		}
+	}
+}
+
+func (s *scanner) literal(want string) error {
+	rest := s.text[s.at:]
+	if len(rest) < len(want) || string(rest[:len(want)]) != want {
+		return errNotJSON
+	}
+	s.at += len(want)
+	return nil
+}
+
+func (s *scanner) string() error {
+	if s.at == len(s.text) || s.text[s.at] != '"' {
+		return errNotJSON
+	}
+	s.at++
+	for {
+		s.at = plainEnd(s.text, s.at)
+		if s.at == len(s.text) {
+			return errNotJSON
+		}
+		switch s.text[s.at] {
+		case '"':
+			s.at++
+			return nil
+		case '\\':
+			if err := s.escape(); err != nil {
+				return err
+			}
+		default:
+			return errNotJSON
+		}
+	}
+}
+
+// plainEnd is the place of the first byte of text, from at on, that is a quote,
+// a backslash or a control character. It looks at eight bytes at a time: code
+// is one string of tens of megabytes.
+func plainEnd(text []byte, at int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; at+8 <= len(text); at += 8 {
+		w := binary.LittleEndian.Uint64(text[at:])
+		quote, slash := w^('"'*ones), w^('\\'*ones)
+		hit := (quote-ones)&^quote | (slash-ones)&^slash | (w-' '*ones)&^w
+		if hit&tops != 0 {
+			break
+		}
+	}
+	for at < len(text) && text[at] != '"' && text[at] != '\\' && text[at] >= ' ' {
+		at++
+	}
+	return at
+}
+
+func (s *scanner) escape() error {
+	if s.at+1 >= len(s.text) {
+		return errNotJSON
+	}
+	switch s.text[s.at+1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		s.at += 2
+		return nil
+	case 'u':
+		return s.unicode()
+	}
+	return errNotJSON
+}
+
+func (s *scanner) unicode() error {
+	if s.at+6 > len(s.text) {
+		return errNotJSON
+	}
+	for _, c := range s.text[s.at+2 : s.at+6] {
+		if !isHex(c) {
+			return errNotJSON
+		}
+	}
+	s.at += 6
+	return nil
+}
+
+func isHex(c byte) bool {
+	return isDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func (s *scanner) number() error {
+	s.skip('-')
+	if !s.skip('0') && !s.digits() {
+		return errNotJSON
+	}
+	if s.skip('.') && !s.digits() {
+		return errNotJSON
+	}
+	if !s.skip('e') && !s.skip('E') {
+		return nil
+	}
+	if !s.skip('+') {
+		s.skip('-')
+	}
+	if !s.digits() {
+		return errNotJSON
+	}
+	return nil
+}
+
+// skip steps over c if it is the very next byte.
+func (s *scanner) skip(c byte) bool {
+	if s.at == len(s.text) || s.text[s.at] != c {
+		return false
+	}
+	s.at++
+	return true
+}
+
+func (s *scanner) digits() bool {
+	from := s.at
+	for s.at < len(s.text) && isDigit(s.text[s.at]) {
+		s.at++
+	}
+	return s.at > from
+}
+
+// text is a JSON value as text: a string decoded, null as nothing, anything
+// else as its JSON.
+func text(raw json.RawMessage) string {
+	if string(raw) == "null" {
+		return ""
+	}
+	if len(raw) < 2 || raw[0] != '"' {
+		return string(raw)
+	}
+	plain := raw[1 : len(raw)-1]
+	if plainEnd(plain, 0) == len(plain) && utf8.Valid(plain) {
+		return string(plain)
+	}
+	var decoded string
+	if json.Unmarshal(raw, &decoded) != nil {
+		return ""
+	}
+	return decoded
+}

@@ -1,0 +1,77 @@
+package executor
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"wasmwhisk/engine/sandbox"
+)
+
+// serveInit answers an /init of a container.
+func (e *Executor) serveInit(c echo.Context, ct *container, decode func() (initRequest, error)) error {
+	if err := e.observedInit(c, ct, decode); err != nil {
+		return err
+	}
+	return e.answer(c, http.StatusOK, []byte(`{"ok":true}`))
+}
+
+// observedInit initializes a container, and tells the header, the metrics and
+// the log.
+func (e *Executor) observedInit(c echo.Context, ct *container, decode func() (initRequest, error)) error {
+	var t timings
+	began := time.Now()
+	err := e.initialize(c.Request().Context(), ct, decode, &t)
+	took := time.Since(began)
+	e.metrics.observeInit(&t, took, err)
+	setTiming(c, &t)
+	attrs := []slog.Attr{slog.String("container", ct.id), slog.Any("timings", &t)}
+	level, message := slog.LevelInfo, "container initialized"
+	if err != nil {
+		level, message = slog.LevelWarn, "initialization failed"
+		attrs = append(attrs, slog.Any("error", err))
+	}
+	e.config.Logger.LogAttrs(c.Request().Context(), level, message, attrs...)
+	return err
+}
+
+// serveRun answers a /run of a container.
+func (e *Executor) serveRun(c echo.Context, ct *container, decode func() (runRequest, error)) error {
+	t := timings{spans: make([]span, 0, 3)}
+	began := time.Now()
+	req, err := decode()
+	if err != nil {
+		return err
+	}
+	t.since(phaseDecode, began)
+	if len(req.input) > e.config.Limits.PayloadBytes {
+		return tooLarge(int64(len(req.input)), int64(e.config.Limits.PayloadBytes))
+	}
+	out, err := e.run(c.Request().Context(), ct, req, &t)
+	setTiming(c, &t)
+	e.report(c, ct, req, out, err, &t, time.Since(began))
+	if err != nil {
+		return err
+	}
+	return e.answer(c, http.StatusOK, e.result(out))
+}
+
+// report tells the metrics and the log of an activation.
+func (e *Executor) report(c echo.Context, ct *container, req runRequest, out sandbox.Outcome, err error, t *timings, took time.Duration) {
+	e.metrics.observeRun(out.Status, t, took)
+	ctx := c.Request().Context()
+	if !e.config.Logger.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	attrs := append(make([]slog.Attr, 0, 5),
+		slog.String("activation_id", req.activationID), slog.String("container", ct.id),
+		slog.String("status", statusText(out.Status)), slog.Any("timings", t))
+	if err != nil {
+		attrs = append(attrs, slog.Any("error", err))
+	}
+	e.config.Logger.LogAttrs(ctx, slog.LevelInfo, "activation ended", attrs...)
+}
+
+func setTiming(c echo.Context, t *timings) { c.Response().Header().Set(TimingHeader, t.header()) }

@@ -1,0 +1,180 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+)
+
+// server is one listener and what serves it.
+type server struct {
+	http     *http.Server
+	listener net.Listener
+	done     chan struct{} // closed when nothing is accepted any more
+}
+
+// listenOn starts to serve handler on an address, unless that is empty.
+func (e *Executor) listenOn(ctx context.Context, address string, handler http.Handler) (*server, error) {
+	if address == "" {
+		return nil, nil
+	}
+	s, err := e.serve(ctx, address, handler, e.base)
+	if err != nil {
+		return nil, err
+	}
+	e.servers = append(e.servers, s)
+	return s, nil
+}
+
+// serve listens on an address and serves handler there. Contexts of requests
+// descend from base.
+func (e *Executor) serve(ctx context.Context, address string, handler http.Handler, base context.Context) (*server, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	limits := e.config.HTTP
+	s := &server{
+		listener: limit(listener, e.connLimit),
+		done:     make(chan struct{}),
+		http: &http.Server{
+			Handler:           handler,
+			ReadHeaderTimeout: limits.Header,
+			IdleTimeout:       limits.Idle,
+			MaxHeaderBytes:    limits.HeaderBytes,
+			BaseContext:       func(net.Listener) context.Context { return base },
+			ErrorLog:          log.New(serverLog{e.config.Logger}, "", 0),
+		},
+	}
+	e.background.Go(func() {
+		defer close(s.done)
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			e.config.Logger.Error("serving ended", "address", listener.Addr().String(), "error", err)
+		}
+	})
+	return s, nil
+}
+
+// addr is where the server listens, nil for no server.
+func (s *server) addr() net.Addr {
+	if s == nil {
+		return nil
+	}
+	return s.listener.Addr()
+}
+
+// shutdown lets what is being served end, at most until ctx is done.
+func (s *server) shutdown(ctx context.Context) {
+	if s.http.Shutdown(ctx) != nil {
+		s.abort()
+	}
+	<-s.done
+}
+
+// abort closes the listener and all connections.
+func (s *server) abort() {
+	_ = s.http.Close()
+	<-s.done
+}
+
+// serverLog passes what net/http has to say on to the log: it is about clients
+// that misbehave.
+type serverLog struct{ to *slog.Logger }
+
+func (l serverLog) Write(p []byte) (int, error) {
+	l.to.Debug("http server", "message", string(p))
+	return len(p), nil
+}
+
+// newEcho makes a front without routes.
+func (e *Executor) newEcho() *echo.Echo {
+	front := echo.New()
+	front.HideBanner, front.HidePort = true, true
+	front.HTTPErrorHandler = e.fail
+	front.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{
+		DisableStackAll: true,
+		LogErrorFunc: func(c echo.Context, err error, stack []byte) error {
+			e.config.Logger.Error("request panicked", "path", c.Path(), "error", err, "stack", string(stack))
+			return err
+		},
+	}))
+	front.GET("/health", e.health)
+	front.GET("/ready", e.ready)
+	return front
+}
+
+// health tells that the process lives.
+func (e *Executor) health(c echo.Context) error {
+	return e.answer(c, http.StatusOK, []byte(`{"status":"ok"}`))
+}
+
+// ready tells whether requests are served.
+func (e *Executor) ready(c echo.Context) error {
+	if e.gate.isShut() {
+		return errDraining()
+	}
+	return e.answer(c, http.StatusOK, []byte(`{"status":"ready"}`))
+}
+
+// gated refuses requests once the executor drains.
+func (e *Executor) gated(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if !e.gate.enter() {
+			return errDraining()
+		}
+		defer e.gate.leave()
+		return next(c)
+	}
+}
+
+// limit has connections wait once there are as many as slots holds. The slots
+// are shared by all listeners; a connection takes one after it was accepted, so
+// that a listener that waits for clients holds none.
+func limit(l net.Listener, slots chan struct{}) net.Listener {
+	return &limitedListener{Listener: l, slots: slots, closed: make(chan struct{})}
+}
+
+type limitedListener struct {
+	net.Listener
+	slots  chan struct{}
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (l *limitedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case l.slots <- struct{}{}:
+		return &limitedConn{Conn: conn, slots: l.slots}, nil
+	case <-l.closed:
+		return nil, errors.Join(net.ErrClosed, conn.Close())
+	}
+}
+
+func (l *limitedListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+type limitedConn struct {
+	net.Conn
+	slots chan struct{}
+	once  sync.Once
+}
+
+func (c *limitedConn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() { <-c.slots })
+	return err
+}

@@ -1,0 +1,143 @@
+package executor
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"wasmwhisk/engine/abi"
+	"wasmwhisk/whisk"
+)
+
+// finder finds the container that a request is for.
+type finder interface {
+	acquire(ctx context.Context) (*container, func(), error)
+}
+
+// alwaysSingle finds the one container there is.
+type alwaysSingle struct{ container *container }
+
+func (a alwaysSingle) acquire(context.Context) (*container, func(), error) {
+	return a.container, func() {}, nil
+}
+
+// single is the front of one container, as an action container has it.
+type single struct {
+	e      *Executor
+	finder finder
+}
+
+func newSingle(e *Executor, f finder) http.Handler {
+	s := single{e, f}
+	front := e.newEcho()
+	front.POST("/init", e.gated(s.init))
+	front.POST("/run", e.gated(s.run))
+	front.POST("/", e.gated(s.entry))
+	return front
+}
+
+func (s single) init(c echo.Context) error {
+	ct, release, err := s.finder.acquire(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	defer release()
+	body, free, err := s.e.receiver.receive(c, s.e.config.Limits.initBytes())
+	if err != nil {
+		return err
+	}
+	defer free()
+	return s.e.serveInit(c, ct, decoderOf(body))
+}
+
+func (s single) run(c echo.Context) error {
+	ct, release, err := s.finder.acquire(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	defer release()
+	return s.e.receiveRun(c, ct)
+}
+
+// entry is OpenWhisk's single entry point, for platforms that know no other: one
+// body initializes the container, activates it, or both.
+func (s single) entry(c echo.Context) error {
+	ct, release, err := s.finder.acquire(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	defer release()
+	body, free, err := s.e.receiver.receive(c, s.e.config.Limits.initBytes())
+	if err != nil {
+		return err
+	}
+	defer free()
+	req, err := decodeEntry(body)
+	if err != nil {
+		return err
+	}
+	return s.enter(c, ct, req)
+}
+
+func (s single) enter(c echo.Context, ct *container, req entryRequest) error {
+	decodeInit := func() (initRequest, error) { return decodeInitValue(req.init) }
+	if req.init == nil {
+		return s.e.serveRun(c, ct, req.decodeRun)
+	}
+	if req.activation == nil && req.value == nil {
+		return s.e.serveInit(c, ct, decodeInit)
+	}
+	if err := s.e.observedInit(c, ct, decodeInit); err != nil {
+		return err
+	}
+	return s.e.serveRun(c, ct, req.decodeRun)
+}
+
+// entryRequest is the body of a POST /; fields that were not sent are nil.
+type entryRequest struct{ init, activation, value json.RawMessage }
+
+func decodeEntry(body []byte) (entryRequest, error) {
+	var req entryRequest
+	err := members(body, func(key string, raw json.RawMessage) error {
+		switch key {
+		case "init":
+			req.init = raw
+		case "activation":
+			req.activation = raw
+		case "value":
+			req.value = raw
+		}
+		return nil
+	})
+	if err == nil && req.init == nil && req.activation == nil && req.value == nil {
+		return req, whisk.Errorf(whisk.BadRequest, "The request has none of init, activation and value.")
+	}
+	return req, unreadable(err)
+}
+
+// decodeRun takes an activation out of its two parts. A deadline in the past is
+// none: outside OpenWhisk that field holds whatever its sender had to put there.
+func (r entryRequest) decodeRun() (runRequest, error) {
+	req := runRequest{input: json.RawMessage("{}"), context: make(abi.Context, 0, 8)}
+	if r.value != nil {
+		if err := req.setInput(r.value); err != nil {
+			return req, err
+		}
+	}
+	if r.activation == nil {
+		return req, nil
+	}
+	err := members(r.activation, func(key string, raw json.RawMessage) error {
+		if key == "value" {
+			return nil
+		}
+		return req.add(key, text(raw))
+	})
+	if req.deadline.Before(time.Now()) {
+		req.deadline = time.Time{}
+	}
+	return req, unreadable(err)
+}

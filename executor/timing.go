@@ -1,0 +1,72 @@
+package executor
+
+import (
+	"log/slog"
+	"strconv"
+	"time"
+)
+
+// TimingHeader is the header of every /init and /run answer that says where the
+// time went, in the syntax of Server-Timing: "decode;dur=0.021, run;dur=1.5",
+// in milliseconds. The phases are decode, intake, then one of compile, load and
+// pool (how the module was had), snapshot, instantiate, run.
+const TimingHeader = "X-Wasmwhisk-Timing"
+
+// phase names a part of an initialization or activation.
+type phase string
+
+// The phases, in the order in which they happen. phaseSnapshot is missing where
+// no snapshot was taken.
+const (
+	phaseDecode      phase = "decode"
+	phaseIntake      phase = "intake"
+	phaseCompile     phase = "compile"
+	phaseLoad        phase = "load"
+	phasePool        phase = "pool"
+	phaseSnapshot    phase = "snapshot"
+	phaseInstantiate phase = "instantiate"
+	phaseRun         phase = "run"
+)
+
+func phases() []phase {
+	return []phase{phaseDecode, phaseIntake, phaseCompile, phaseLoad, phasePool, phaseSnapshot, phaseInstantiate, phaseRun}
+}
+
+// span is the time that a phase took.
+type span struct {
+	phase phase
+	took  time.Duration
+}
+
+// timings are the phases of one request so far.
+type timings struct{ spans []span }
+
+func (t *timings) add(p phase, took time.Duration) { t.spans = append(t.spans, span{p, took}) }
+
+// since adds the phase that began at start and ends now.
+func (t *timings) since(p phase, start time.Time) { t.add(p, time.Since(start)) }
+
+// header is the value of [TimingHeader].
+func (t *timings) header() string {
+	value := make([]byte, 0, 96)
+	for i, s := range t.spans {
+		if i > 0 {
+			value = append(value, ", "...)
+		}
+		value = append(value, s.phase...)
+		value = append(value, ";dur="...)
+		value = strconv.AppendFloat(value, milliseconds(s.took), 'f', 4, 64)
+	}
+	return string(value)
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// LogValue is a group with one attribute for each phase, in milliseconds.
+func (t *timings) LogValue() slog.Value {
+	attrs := make([]slog.Attr, len(t.spans))
+	for i, s := range t.spans {
+		attrs[i] = slog.Float64(string(s.phase), milliseconds(s.took))
+	}
+	return slog.GroupValue(attrs...)
+}
