@@ -82,8 +82,10 @@ type Config struct {
 	// Logger takes the executor's own log; nil discards it.
 	Logger *slog.Logger
 
-	// Registerer takes the metrics; nil means that there are none.
+	// Registerer takes the metrics; nil means that there are none. Gatherer is
+	// what MetricsHandler serves, usually the same registry; nil serves none.
 	Registerer prometheus.Registerer
+	Gatherer   prometheus.Gatherer
 }
 
 // NetPolicy is the operator's share in what actions may reach over the network:

@@ -1,9 +1,11 @@
 package executor
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/whisk"
@@ -20,6 +22,15 @@ type metrics struct {
 	inits       *prometheus.CounterVec
 	initTimes   prometheus.Observer
 	phases      map[phase]prometheus.Observer
+}
+
+// MetricsHandler serves the metrics of the configuration's Gatherer in
+// Prometheus's format. Where it is mounted is the caller's choice.
+func (e *Executor) MetricsHandler() http.Handler {
+	if e.config.Gatherer == nil {
+		return http.NotFoundHandler()
+	}
+	return promhttp.HandlerFor(e.config.Gatherer, promhttp.HandlerOpts{})
 }
 
 const namespace = "wasmwhisk"
