@@ -233,7 +233,7 @@ func TestRedirects(t *testing.T) {
 		case "/address":
 			http.Redirect(w, r, "http://127.0.0.2:"+otherPort, http.StatusFound)
 		default:
-			io.WriteString(w, "end")
+			io.WriteString(w, "end"+r.Referer())
 		}
 	})
 	p := loopback()

@@ -101,9 +101,14 @@ func (r *rules) checkAddr(address string) error {
 	return nil
 }
 
+// checkRedirect decides on each request that a redirect leads to. It takes out
+// the referrer that package http puts in and no guest asked for.
 func (r *rules) checkRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) > MaxRedirects {
 		return fmt.Errorf("more than %d redirects", MaxRedirects)
+	}
+	if via[0].Header.Get("Referer") == "" {
+		req.Header.Del("Referer")
 	}
 	return r.checkURL(req.URL)
 }
