@@ -54,6 +54,11 @@ type Input struct {
 type Feed struct {
 	Args  []string
 	Stdin []byte
+
+	// FD3 tells that descriptor 3 takes the result. Otherwise it must not be
+	// there: C programs look for their directories from 3 on and stop at the
+	// first descriptor that is none.
+	FD3 bool
 }
 
 // Captured is what a guest wrote while it ran.

@@ -55,7 +55,7 @@ type actionLoop struct{}
 func (actionLoop) Name() Name { return ActionLoop }
 
 func (actionLoop) Feed(in Input) Feed {
-	return Feed{Args: []string{"action"}, Stdin: requestLine(in)}
+	return Feed{Args: []string{"action"}, Stdin: requestLine(in), FD3: true}
 }
 
 // requestLine puts the request on one line, whatever the layout of its value.

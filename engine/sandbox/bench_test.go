@@ -1,0 +1,131 @@
+package sandbox_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/engine"
+	"wasmwhisk/engine/host"
+	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/engines/wazero"
+	"wasmwhisk/internal/guest"
+	"wasmwhisk/internal/guest/guesttest"
+	"wasmwhisk/internal/wat"
+)
+
+// benchTemplate compiles a guest on the default engine.
+func benchTemplate(b *testing.B, binary []byte, granted sandbox.Capabilities) *sandbox.Template {
+	b.Helper()
+	rt, err := wazero.NewCompiler(b.Context(), engine.Config{HostFuncs: sandbox.HostFuncs()})
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = rt.Close(b.Context()) })
+	module, err := rt.Compile(b.Context(), binary)
+	require.NoError(b, err)
+	tpl, err := sandbox.New(module, sandbox.HostFuncs(), sandbox.Policy{Capabilities: granted})
+	require.NoError(b, err)
+	return tpl
+}
+
+// BenchmarkFresh is one activation in a fresh sandbox, the median of its parts
+// beside the mean of the whole.
+func BenchmarkFresh(b *testing.B) {
+	add := json.RawMessage(`{"param1":5,"param2":4}`)
+	for _, tc := range []struct {
+		name   string
+		binary func() []byte
+	}{
+		{"wat", func() []byte { return addGuest(b) }},
+		{"go", func() []byte { return guesttest.Build(b, "wasmwhisk/examples/add", guest.Reactor) }},
+		{"go-command", func() []byte { return guesttest.Build(b, "wasmwhisk/examples/add", guest.Command) }},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			tpl := benchTemplate(b, tc.binary(), sandbox.Capabilities{})
+			var instantiate, run, end []time.Duration
+			b.ReportAllocs()
+			for b.Loop() {
+				out := tpl.Run(b.Context(), sandbox.Activation{Input: add, Deadline: time.Now().Add(time.Minute)})
+				if out.Err != nil || string(out.Result) != `{"result":9}` {
+					b.Fatalf("Run = %s, %v", out.Result, out.Err)
+				}
+				instantiate = append(instantiate, out.Timings.Instantiate)
+				run = append(run, out.Timings.Run)
+				end = append(end, out.Timings.Close)
+			}
+			b.ReportMetric(median(instantiate), "instantiate-ns")
+			b.ReportMetric(median(run), "call-ns")
+			b.ReportMetric(median(end), "close-ns")
+		})
+	}
+}
+
+// addGuest is the add example that is written by hand.
+func addGuest(b *testing.B) []byte {
+	b.Helper()
+	src, err := os.ReadFile("../../examples/wat/add.wat")
+	require.NoError(b, err)
+	return wat.Must(string(src))
+}
+
+func median(times []time.Duration) float64 {
+	slices.Sort(times)
+	return float64(times[len(times)/2])
+}
+
+// BenchmarkBlocked is a thousand activations at once that wait 300 ms each in a
+// host call, beside one alone.
+func BenchmarkBlocked(b *testing.B) {
+	client, err := host.NewClient(host.Policy{Allow: []string{"*"}})
+	require.NoError(b, err)
+	const waits = `(module (import "http" "get" (func $get (result i32)))
+	  (memory (export "memory") 1) (data (i32.const 0) "{}")
+	  (func (export "ow_alloc") (param i32) (result i32) (i32.const 64))
+	  (func (export "ow_run") (param i32 i32) (result i64) (drop (call $get)) (i64.const 2)))`
+	tpl := benchTemplate(b, wat.Must(waits), sandbox.Capabilities{HTTP: client})
+	for _, n := range []int{1, 1000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			debug.FreeOSMemory()
+			for b.Loop() {
+				var wg sync.WaitGroup
+				for range n {
+					wg.Go(func() {
+						if out := tpl.Run(b.Context(), sandbox.Activation{Input: json.RawMessage(`{}`)}); out.Err != nil {
+							b.Error(out.Err)
+						}
+					})
+				}
+				wg.Wait()
+			}
+			b.ReportMetric(status(b, "Threads"), "os-threads")
+			b.ReportMetric(status(b, "VmHWM")/1024, "peak-rss-MiB")
+		})
+	}
+}
+
+// status reads a number out of what Linux says about this process.
+func status(b *testing.B, field string) float64 {
+	b.Helper()
+	f, err := os.Open("/proc/self/status")
+	if err != nil {
+		b.Skip("no /proc/self/status here:", err)
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if value, ok := strings.CutPrefix(s.Text(), field+":"); ok {
+			n, err := strconv.ParseFloat(strings.Fields(value)[0], 64)
+			require.NoError(b, err)
+			return n
+		}
+	}
+	b.Fatalf("no %s in /proc/self/status", field)
+	return 0
+}

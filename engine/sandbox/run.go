@@ -1,0 +1,194 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"wasmwhisk/engine"
+	"wasmwhisk/engine/abi"
+	"wasmwhisk/engine/host"
+	"wasmwhisk/engine/wasi"
+)
+
+// Run runs one activation in a sandbox of its own. It ends soon after the
+// activation's deadline or the end of ctx, whatever the guest does, and never
+// panics.
+func (t *Template) Run(ctx context.Context, a Activation) (out Outcome) {
+	defer recoverInto(&out)
+	if n := len(a.Input); n > t.policy.Limits.PayloadBytes {
+		return failed(&engine.LimitError{
+			What: "payload", Unit: "bytes", Limit: uint64(t.policy.Limits.PayloadBytes), Wanted: uint64(n),
+		})
+	}
+	ctx, cancel := withDeadline(ctx, a.Deadline)
+	defer cancel()
+	return t.open(a).run(ctx)
+}
+
+// Probe starts a sandbox and throws it away, to learn before the first
+// activation whether the module starts at all. Its outcome has no result.
+func (t *Template) Probe(ctx context.Context) (out Outcome) {
+	defer recoverInto(&out)
+	return t.open(Activation{Input: json.RawMessage("{}")}).probe(ctx)
+}
+
+// recoverInto makes a bug of ours the outcome of one activation rather than the
+// end of the process.
+func recoverInto(out *Outcome) {
+	if p := recover(); p != nil {
+		*out = failed(fmt.Errorf("sandbox panicked: %v", p))
+	}
+}
+
+func failed(err error) Outcome { return Outcome{Status: statusOf(err), Err: err} }
+
+func withDeadline(ctx context.Context, deadline time.Time) (context.Context, context.CancelFunc) {
+	if deadline.IsZero() {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, deadline)
+}
+
+// sandbox is an instance and all that confines one activation.
+type sandbox struct {
+	template *Template
+	input    abi.Input
+	captured *capture
+	wasi     *wasi.System
+	host     *host.System
+	guest    engine.Instance
+	timings  Timings
+}
+
+// open prepares what the guest will find; no guest code runs yet.
+func (t *Template) open(a Activation) *sandbox {
+	s := &sandbox{
+		template: t,
+		input:    abi.Input{Value: a.Input, Context: a.Context, MaxResult: t.policy.Limits.ResultBytes},
+		captured: newCapture(t.policy.Limits),
+	}
+	s.wasi = wasi.NewSystem(s.wasiConfig(a))
+	s.host = host.NewSystem(host.Config{
+		HTTP:     t.policy.Capabilities.HTTP,
+		Log:      s.captured.log,
+		Deadline: a.Deadline,
+	})
+	return s
+}
+
+func (s *sandbox) wasiConfig(a Activation) wasi.Config {
+	policy := s.template.policy
+	feed := s.template.contract.Feed(s.input)
+	config := wasi.Config{
+		Args:   feed.Args,
+		Env:    environment(policy.Env, a.Context),
+		Stdin:  bytes.NewReader(feed.Stdin),
+		Stdout: s.captured.stdout(),
+		Stderr: s.captured.stderr(),
+		Mounts: policy.Capabilities.Mounts,
+	}
+	if feed.FD3 {
+		config.Result = &s.captured.fd3
+	}
+	return config
+}
+
+// environment lets the activation's context win over what the action was
+// initialised with.
+func environment(env []string, c abi.Context) []string {
+	all := make([]string, 0, len(env)+len(c))
+	own := c.Env()
+	for _, entry := range env {
+		if !overridden(entry, own) {
+			all = append(all, entry)
+		}
+	}
+	return append(all, own...)
+}
+
+// run takes the sandbox from its first instruction to its outcome.
+func (s *sandbox) run(ctx context.Context) Outcome {
+	result, err := s.answer(s.confine(ctx))
+	s.close(ctx)
+	return s.outcome(result, err)
+}
+
+func (s *sandbox) probe(ctx context.Context) Outcome {
+	err := s.start(s.confine(ctx))
+	s.close(ctx)
+	return s.outcome(nil, err)
+}
+
+// confine gives the context in which host functions serve this sandbox.
+func (s *sandbox) confine(ctx context.Context) context.Context {
+	return host.NewContext(wasi.NewContext(ctx, s.wasi), s.host)
+}
+
+func (s *sandbox) answer(ctx context.Context) (json.RawMessage, error) {
+	if err := s.start(ctx); err != nil {
+		return nil, err
+	}
+	defer measure(&s.timings.Run)()
+	result, err := s.template.contract.Invoke(ctx, s.guest, s.input, s.captured)
+	if err == nil && len(result) > s.input.MaxResult {
+		err = resultTooLong(len(result), s.input.MaxResult)
+	}
+	return result, err
+}
+
+// start makes the instance and initialises it.
+func (s *sandbox) start(ctx context.Context) (err error) {
+	defer measure(&s.timings.Instantiate)()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	s.guest, err = s.template.module.Instantiate(ctx, engine.Limits{MemoryPages: s.template.policy.Limits.MemoryPages})
+	if err != nil {
+		return err
+	}
+	return s.template.contract.Initialize(ctx, s.guest)
+}
+
+// close frees what the sandbox holds. The instance is closed by the goroutine
+// that called it, after the call: never beside it.
+func (s *sandbox) close(ctx context.Context) {
+	defer measure(&s.timings.Close)()
+	if s.guest != nil {
+		_ = s.guest.Close(context.WithoutCancel(ctx))
+	}
+	s.host.Close()
+	_ = s.wasi.Close()
+}
+
+func (s *sandbox) outcome(result json.RawMessage, err error) Outcome {
+	out := Outcome{Status: statusOf(err), Err: err, Logs: s.captured.logs(), Timings: s.timings}
+	if err != nil {
+		return out
+	}
+	if abi.HasError(result) {
+		out.Status = ApplicationError
+	}
+	out.Result = result
+	return out
+}
+
+func resultTooLong(n, limit int) error {
+	return &engine.LimitError{What: "result", Unit: "bytes", Limit: uint64(limit), Wanted: uint64(n)}
+}
+
+// measure stores the time from now until the function that it gives is called.
+func measure(d *time.Duration) func() {
+	began := time.Now()
+	return func() { *d = time.Since(began) }
+}
+
+// overridden tells whether one of the later entries sets the same variable.
+func overridden(entry string, later []string) bool {
+	name, _, _ := strings.Cut(entry, "=")
+	return slices.ContainsFunc(later, func(l string) bool { return strings.HasPrefix(l, name+"=") })
+}

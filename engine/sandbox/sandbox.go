@@ -1,0 +1,132 @@
+// Package sandbox runs one activation of an action, confined: bounded in time,
+// memory, logs and result, with no capability but those it was granted.
+//
+// A [Template] is what all sandboxes of one container share: the module, the
+// policy and the guest contract. Every activation gets a fresh sandbox from it,
+// so that none sees what another left behind. Both fronts, the runtime protocol
+// and the REST API, end in [Template.Run].
+package sandbox
+
+import (
+	"encoding/json"
+	"time"
+
+	"wasmwhisk/engine/abi"
+	"wasmwhisk/engine/host"
+	"wasmwhisk/engine/wasi"
+)
+
+// Policy confines the sandboxes of one container.
+type Policy struct {
+	// Contract is the guest contract; empty means: detect it by the exports.
+	Contract     abi.Name
+	Limits       Limits
+	Capabilities Capabilities
+
+	// Env is what every activation finds in its environment, as "KEY=value".
+	Env []string
+}
+
+// Limits bounds one sandbox. Zero fields mean the defaults.
+type Limits struct {
+	MemoryPages  uint32 // of 64 KiB; default 4096 (256 MiB)
+	LogBytes     int    // of both streams together; default 10 MiB
+	ResultBytes  int    // default 1 MiB
+	PayloadBytes int    // of the input; default 1 MiB
+}
+
+// The defaults are OpenWhisk's.
+const (
+	DefaultMemoryPages  = 256 << 20 / 65536
+	DefaultLogBytes     = 10 << 20
+	DefaultResultBytes  = 1 << 20
+	DefaultPayloadBytes = 1 << 20
+)
+
+// Capabilities are what a sandbox may touch. The zero value grants nothing.
+type Capabilities struct {
+	// Mounts are the directories that the guest finds open. Their roots stay
+	// open for as long as the template is used.
+	Mounts []wasi.Mount
+
+	// HTTP sends the action's outbound requests; nil grants none. It is its
+	// owner's, and used for as long as the template is.
+	HTTP *host.Client
+}
+
+// Activation is one run of an action.
+type Activation struct {
+	// Input is a JSON object or array.
+	Input json.RawMessage
+
+	// Context is what the action learns about its activation.
+	Context abi.Context
+
+	// Deadline ends the activation; the zero time sets none.
+	Deadline time.Time
+}
+
+// Outcome is how an activation ended. It always has its logs and timings.
+type Outcome struct {
+	Status Status
+
+	// Result is the action's answer, a JSON object or array, when the status is
+	// Success or ApplicationError.
+	Result json.RawMessage
+
+	// Err says why there is no result, when the status is DeveloperError or
+	// WhiskError.
+	Err error
+
+	Logs    Logs
+	Timings Timings
+}
+
+// Status classifies an outcome as OpenWhisk does, with its numbers.
+type Status int
+
+// The statuses say whose doing the outcome is: nobody's, the action's own
+// word, a fault of the action, a fault of ours.
+const (
+	Success          Status = 0
+	ApplicationError Status = 1
+	DeveloperError   Status = 2
+	WhiskError       Status = 3
+)
+
+// Timings says where the time of one activation went.
+type Timings struct {
+	Instantiate time.Duration // memory, globals, start function, _initialize
+	Run         time.Duration // the guest's work on the input
+	Close       time.Duration
+}
+
+// Stream is where a guest wrote a line.
+type Stream uint8
+
+// The streams of a guest.
+const (
+	Stdout Stream = iota
+	Stderr
+)
+
+func (s Stream) String() string {
+	if s == Stderr {
+		return "stderr"
+	}
+	return "stdout"
+}
+
+// Line is one line that a guest wrote, without its end.
+type Line struct {
+	Time   time.Time
+	Stream Stream
+	Text   string
+}
+
+// Logs are the lines of one activation, in the order of their first bytes.
+type Logs struct {
+	Lines []Line
+	// Truncated tells that the guest wrote more than its limit.
+	Truncated bool
+}

@@ -1,0 +1,77 @@
+package sandbox
+
+import (
+	"fmt"
+	"slices"
+
+	"wasmwhisk/engine"
+	"wasmwhisk/engine/abi"
+	"wasmwhisk/engine/host"
+	"wasmwhisk/engine/wasi"
+)
+
+// HostFuncs lists what guests may import. Every engine is configured with it.
+func HostFuncs() []engine.HostFunc {
+	return slices.Concat(wasi.Functions(), host.Functions())
+}
+
+// Template makes sandboxes of one module under one policy. It is safe for
+// concurrent use; the module stays its owner's.
+type Template struct {
+	module   engine.Module
+	contract abi.Contract
+	policy   Policy
+}
+
+// New checks that the module keeps a guest contract and imports nothing but
+// what the policy grants. hostFuncs are those of the module's engine. The error
+// is an [engine.InvalidModuleError] that says what to change.
+func New(module engine.Module, hostFuncs []engine.HostFunc, policy Policy) (*Template, error) {
+	for _, imp := range module.Imports() {
+		if err := check(imp, hostFuncs, policy.Capabilities); err != nil {
+			return nil, &engine.InvalidModuleError{Err: err}
+		}
+	}
+	contract, err := abi.Detect(module.Exports(), policy.Contract)
+	if err != nil {
+		return nil, err
+	}
+	policy.Limits = policy.Limits.withDefaults()
+	return &Template{module: module, contract: contract, policy: policy}, nil
+}
+
+// Contract names the guest contract of the module.
+func (t *Template) Contract() abi.Name { return t.contract.Name() }
+
+func (l Limits) withDefaults() Limits {
+	if l.MemoryPages == 0 {
+		l.MemoryPages = DefaultMemoryPages
+	}
+	if l.LogBytes == 0 {
+		l.LogBytes = DefaultLogBytes
+	}
+	if l.ResultBytes == 0 {
+		l.ResultBytes = DefaultResultBytes
+	}
+	if l.PayloadBytes == 0 {
+		l.PayloadBytes = DefaultPayloadBytes
+	}
+	return l
+}
+
+// check tells why an import cannot be had.
+func check(imp engine.Import, hostFuncs []engine.HostFunc, granted Capabilities) error {
+	i := slices.IndexFunc(hostFuncs, func(f engine.HostFunc) bool { return f.Module == imp.Module && f.Name == imp.Name })
+	if i < 0 {
+		return fmt.Errorf("it imports %s.%s, which does not exist here", imp.Module, imp.Name)
+	}
+	want := hostFuncs[i].Type
+	if !slices.Equal(imp.Type.Params, want.Params) || !slices.Equal(imp.Type.Results, want.Results) {
+		return fmt.Errorf("it imports %s.%s with another signature than it has", imp.Module, imp.Name)
+	}
+	if need := host.Capability(imp.Module, imp.Name); need == host.CapabilityNet && granted.HTTP == nil {
+		return fmt.Errorf("it imports %s.%s, which needs the capability %q: the action has no annotation that asks for it, or it was not granted",
+			imp.Module, imp.Name, need)
+	}
+	return nil
+}
