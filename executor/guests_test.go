@@ -1,0 +1,124 @@
+package executor
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/internal/guest"
+	"wasmwhisk/internal/guest/guesttest"
+	"wasmwhisk/internal/wat"
+)
+
+// reactorWAT is a reactor by hand: $ptr and $len are the input's, more holds
+// what stands beside the two functions.
+func reactorWAT(pages int, more, body string) []byte {
+	return wat.Must(fmt.Sprintf(`(module
+		%s
+		(memory (export "memory") %d)
+		(func (export "ow_alloc") (param i32) (result i32) (i32.const 8192))
+		(func (export "ow_run") (param $ptr i32) (param $len i32) (result i64) %s))`, more, pages, body))
+}
+
+// echoGuest gives its input back.
+func echoGuest() []byte {
+	return reactorWAT(40, "", `(i64.or (i64.shl (i64.extend_i32_u (local.get $ptr)) (i64.const 32)) (i64.extend_i32_u (local.get $len)))`)
+}
+
+// answerGuest answers with a text.
+func answerGuest(answer string) []byte {
+	data := fmt.Sprintf(`(data (i32.const 1024) "%s")`, strings.ReplaceAll(answer, `"`, `\22`))
+	return reactorWAT(1, data, fmt.Sprintf(`(i64.const %d)`, 1024<<32|len(answer)))
+}
+
+// spinGuest never ends.
+func spinGuest() []byte { return reactorWAT(1, "", `(loop $l (br $l)) (i64.const 0)`) }
+
+// countGuest answers how often this sandbox was asked.
+func countGuest() []byte {
+	return reactorWAT(1, `(global $n (mut i32) (i32.const 0x30)) (data (i32.const 1024) "{\22n\22:0}")`, `
+		(global.set $n (i32.add (global.get $n) (i32.const 1)))
+		(i32.store8 (i32.const 1029) (global.get $n))
+		(i64.const 4398046511111)`)
+}
+
+const importWrite = `(import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))`
+
+// logGuest writes "hello stdout" and "hello stderr", and echoes.
+func logGuest() []byte {
+	return reactorWAT(40, importWrite+`
+		(data (i32.const 1024) "hello stdout\nhello stderr\n")
+		(data (i32.const 2048) "\00\04\00\00\0d\00\00\00\0d\04\00\00\0d\00\00\00")`, `
+		(drop (call $write (i32.const 1) (i32.const 2048) (i32.const 1) (i32.const 2064)))
+		(drop (call $write (i32.const 2) (i32.const 2056) (i32.const 1) (i32.const 2064)))
+		(i64.or (i64.shl (i64.extend_i32_u (local.get $ptr)) (i64.const 32)) (i64.extend_i32_u (local.get $len)))`)
+}
+
+// floodGuest writes n times 16 KiB to stdout, in lines of 64 bytes.
+func floodGuest(n int) []byte {
+	return reactorWAT(1, importWrite+fmt.Sprintf(`
+		(data (i32.const 1024) "{}")
+		(data (i32.const 2048) "\00\20\00\00\00\40\00\00")
+		(data (i32.const 8192) "%s")
+		(global $n (mut i32) (i32.const %d))`, strings.Repeat(strings.Repeat("x", 63)+`\n`, 256), n), `
+		(loop $l
+			(drop (call $write (i32.const 1) (i32.const 2048) (i32.const 1) (i32.const 2064)))
+			(global.set $n (i32.sub (global.get $n) (i32.const 1)))
+			(br_if $l (global.get $n)))
+		(i64.const 4398046511106)`)
+}
+
+// exitGuest ends itself.
+func exitGuest(code int) []byte {
+	return reactorWAT(1, `(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))`,
+		fmt.Sprintf(`(call $exit (i32.const %d)) (unreachable)`, code))
+}
+
+// growGuest wants n more pages and traps if it gets none, else it echoes.
+func growGuest(n int) []byte {
+	return reactorWAT(1, "", fmt.Sprintf(`
+		(if (i32.eq (memory.grow (i32.const %d)) (i32.const -1)) (then (unreachable)))
+		(i64.or (i64.shl (i64.extend_i32_u (local.get $ptr)) (i64.const 32)) (i64.extend_i32_u (local.get $len)))`, n))
+}
+
+// startGuest runs body in its start function.
+func startGuest(body string) []byte {
+	return reactorWAT(1, `(func $start `+body+`) (start $start)`, `(i64.const 0)`)
+}
+
+// addGuest is the example add, written by hand.
+func addGuest(t testing.TB) []byte {
+	t.Helper()
+	src, err := os.ReadFile("../examples/wat/add.wat")
+	require.NoError(t, err)
+	return wat.Must(string(src))
+}
+
+// probeGuest is testdata/probe.
+func probeGuest(t testing.TB) []byte {
+	t.Helper()
+	return guesttest.Build(t, "wasmwhisk/executor/testdata/probe", guest.Reactor)
+}
+
+func encode(binary []byte) string { return base64.StdEncoding.EncodeToString(binary) }
+
+// zipped puts files, name and content in turn, into an archive.
+func zipped(t testing.TB, files ...string) []byte {
+	t.Helper()
+	var archive bytes.Buffer
+	w := zip.NewWriter(&archive)
+	for i := 0; i < len(files); i += 2 {
+		f, err := w.Create(files[i])
+		require.NoError(t, err)
+		_, err = f.Write([]byte(files[i+1]))
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	return archive.Bytes()
+}

@@ -1,0 +1,79 @@
+// Command probe is an action for tests of the executor: what it does is what
+// its input says.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"wasmwhisk/actionsdk"
+	"wasmwhisk/actionsdk/fetch"
+)
+
+func main() { actionsdk.Start(probe) }
+
+// calls counts what this sandbox was asked.
+var calls int
+
+type input struct {
+	Op    string `json:"op"`
+	Text  string `json:"text"`
+	Code  int    `json:"code"`
+	Path  string `json:"path"`
+	URL   string `json:"url"`
+	Bytes int    `json:"bytes"`
+}
+
+func probe(event json.RawMessage) (json.RawMessage, error) {
+	var in input
+	if err := json.Unmarshal(event, &in); err != nil {
+		return nil, err
+	}
+	calls++
+	result, err := in.do()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(result)
+}
+
+func (in input) do() (any, error) {
+	switch in.Op {
+	case "env":
+		return os.Environ(), nil
+	case "calls":
+		return map[string]int{"calls": calls}, nil
+	case "log":
+		fmt.Println(in.Text)
+		fmt.Fprintln(os.Stderr, in.Text)
+		return map[string]string{}, nil
+	case "exit":
+		os.Exit(in.Code)
+	case "panic":
+		panic(in.Text)
+	case "allocate":
+		return map[string]int{"bytes": len(make([]byte, in.Bytes))}, nil
+	case "write":
+		return map[string]string{}, os.WriteFile(in.Path, []byte(in.Text), 0o600)
+	case "read":
+		text, err := os.ReadFile(in.Path)
+		return map[string]string{"text": string(text)}, err
+	case "get":
+		return get(in.URL)
+	}
+	return nil, errors.New("no op " + in.Op)
+}
+
+func get(url string) (any, error) {
+	resp, err := fetch.Get(context.Background(), url)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return map[string]string{"body": string(body)}, err
+}
