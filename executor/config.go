@@ -83,9 +83,13 @@ type Config struct {
 	Logger *slog.Logger
 
 	// Registerer takes the metrics; nil means that there are none. Gatherer is
-	// what MetricsHandler serves, usually the same registry; nil serves none.
+	// what GET /metrics answers with, usually the same registry; nil serves none.
 	Registerer prometheus.Registerer
 	Gatherer   prometheus.Gatherer
+
+	// OperationsAddr is where /metrics, /health and /ready are served alone,
+	// beside being on every other front; empty means nowhere.
+	OperationsAddr string
 }
 
 // NetPolicy is the operator's share in what actions may reach over the network:

@@ -53,6 +53,8 @@ type Executor struct {
 	ports   *portFront
 	front   *server // multiplexed, nil if off
 	solo    *server // single container, nil if off
+
+	operations *server // nil if off
 }
 
 type state int
@@ -125,6 +127,9 @@ func (e *Executor) listenLocked(ctx context.Context) (err error) {
 	if e.solo, err = e.listenOn(ctx, e.config.ContainerAddr, newSingle(e, alwaysSingle{e.single})); err != nil {
 		return fmt.Errorf("container front: %w", err)
 	}
+	if e.operations, err = e.listenOn(ctx, e.config.OperationsAddr, e.newEcho()); err != nil {
+		return fmt.Errorf("operations front: %w", err)
+	}
 	return nil
 }
 
@@ -140,6 +145,13 @@ func (e *Executor) ContainerAddr() net.Addr {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.solo.addr()
+}
+
+// OperationsAddr is where operations are served alone, nil if they are not.
+func (e *Executor) OperationsAddr() net.Addr {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.operations.addr()
 }
 
 // sweep looks after idle containers until the executor is stopped.

@@ -24,9 +24,9 @@ type metrics struct {
 	phases      map[phase]prometheus.Observer
 }
 
-// MetricsHandler serves the metrics of the configuration's Gatherer in
+// metricsHandler serves the metrics of the configuration's Gatherer in
 // Prometheus's format. Where it is mounted is the caller's choice.
-func (e *Executor) MetricsHandler() http.Handler {
+func (e *Executor) metricsHandler() http.Handler {
 	if e.config.Gatherer == nil {
 		return http.NotFoundHandler()
 	}

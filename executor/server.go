@@ -94,7 +94,7 @@ func (l serverLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// newEcho makes a front without routes.
+// newEcho makes a front that has only what operators ask for.
 func (e *Executor) newEcho() *echo.Echo {
 	front := echo.New()
 	front.HideBanner, front.HidePort = true, true
@@ -108,6 +108,7 @@ func (e *Executor) newEcho() *echo.Echo {
 	}))
 	front.GET("/health", e.health)
 	front.GET("/ready", e.ready)
+	front.GET("/metrics", echo.WrapHandler(e.metricsHandler()))
 	return front
 }
 
