@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"wasmwhisk/engine"
+	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/executor"
+)
+
+// node is an executor and the engine that it runs on.
+type node struct {
+	runtime  engine.WasmRuntime
+	executor *executor.Executor
+}
+
+func openNode(ctx context.Context, env *Env, s settings, logger *slog.Logger) (*node, error) {
+	rt, err := openRuntime(ctx, s.engine, engine.Config{HostFuncs: sandbox.HostFuncs()})
+	if err != nil {
+		return nil, err
+	}
+	config, err := s.executorConfig(env, rt, logger)
+	if err != nil {
+		return nil, errors.Join(err, rt.Close(ctx))
+	}
+	x, err := executor.New(config)
+	if err != nil {
+		return nil, errors.Join(errUsage(err), rt.Close(ctx))
+	}
+	return &node{runtime: rt, executor: x}, nil
+}
+
+// start serves, and says where.
+func (n *node) start(ctx context.Context, log io.Writer) error {
+	if err := n.executor.Start(ctx); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name string
+		addr net.Addr
+	}{
+		{"runtime", n.executor.MultiplexedAddr()},
+		{"container", n.executor.ContainerAddr()},
+		{"metrics", n.executor.OperationsAddr()},
+	} {
+		if f.addr != nil {
+			fmt.Fprintf(log, "listening %s http://%s\n", f.name, f.addr)
+		}
+	}
+	return nil
+}
+
+func (n *node) runtimeURL() string { return "http://" + n.executor.MultiplexedAddr().String() }
+
+// stop lets running activations end, for as long as patience lasts. It works
+// after ctx is done.
+func (n *node) stop(ctx context.Context, patience time.Duration) error {
+	ctx = context.WithoutCancel(ctx)
+	drain, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return errors.Join(n.executor.Stop(drain), n.runtime.Close(ctx))
+}

@@ -1,0 +1,25 @@
+package cli_test
+
+import (
+	"bytes"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/cmd/executor/cli"
+)
+
+func TestQuickstart(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	env := cli.Env{Stdin: bytes.NewReader(nil), Stdout: &stdout, Stderr: &stderr, Getenv: os.Getenv}
+	require.Zero(t, cli.Main(t.Context(), &env, []string{"quickstart", "--once"}), "%s", &stderr)
+	for _, want := range []string{
+		`POST /add/init`, `< 200 {"ok":true}`, `> {"value":{"param1":5,"param2":4}}`, `< 200 {"result":9}`,
+		"cold", "warm", "Try next",
+	} {
+		assert.Contains(t, stdout.String(), want)
+	}
+}
