@@ -21,14 +21,10 @@ func containsAddr(prefixes []netip.Prefix, addr netip.Addr) bool {
 }
 
 // global6 is the part of IPv6 that is assigned to the public internet.
-//
-//nolint:gochecknoglobals // a constant
 var global6 = netip.MustParsePrefix("2000::/3")
 
 // special are the ranges of IANA's special-purpose registries that a guest has
 // no business with, and the addresses of clouds' metadata services beside them.
-//
-//nolint:gochecknoglobals // a constant table
 var special = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),        // this network
 	netip.MustParsePrefix("10.0.0.0/8"),       // private
