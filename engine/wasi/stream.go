@@ -110,6 +110,12 @@ func (p *pump) wait(ctx context.Context, d time.Duration) (bool, error) {
 		p.pending = make(chan chunk, 1)
 		go fetch(p.reader, p.pending)
 	}
+	select { // before the timer, which may have expired at once
+	case p.chunk = <-p.pending:
+		p.pending = nil
+		return true, nil
+	default:
+	}
 	expired, release := after(d)
 	defer release()
 	select {
