@@ -7,10 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +18,6 @@ import (
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/abi"
-	"wasmwhisk/engine/host"
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/engine/wasi"
 	wazeroengine "wasmwhisk/engines/wazero"
@@ -32,8 +27,6 @@ import (
 
 // These tests run actions of testdata as modules, in the executor's sandbox. The
 // engine interprets: compiling would take much longer than running.
-
-func modes() []guest.Mode { return []guest.Mode{guest.Reactor, guest.Command} }
 
 func newModule(t *testing.T, name string, mode guest.Mode) engine.Module {
 	t.Helper()
@@ -47,9 +40,9 @@ func newModule(t *testing.T, name string, mode guest.Mode) engine.Module {
 	return module
 }
 
-func newTemplate(t *testing.T, name string, mode guest.Mode, policy sandbox.Policy) *sandbox.Template {
+func newTemplate(t *testing.T, module engine.Module, policy sandbox.Policy) *sandbox.Template {
 	t.Helper()
-	tpl, err := sandbox.New(newModule(t, name, mode), sandbox.HostFuncs(), policy)
+	tpl, err := sandbox.New(module, sandbox.HostFuncs(), policy)
 	require.NoError(t, err)
 	return tpl
 }
@@ -60,14 +53,20 @@ func event(do, arg string) json.RawMessage {
 
 func TestGuest(t *testing.T) {
 	t.Parallel()
-	for _, mode := range modes() {
+	for _, mode := range guesttest.Modes() {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
-			tpl := newTemplate(t, "probe", mode, sandbox.Policy{Env: []string{"SDK_TEST=yes"}})
+			module := newModule(t, "probe", mode)
+			tpl := newTemplate(t, module, sandbox.Policy{Env: []string{"SDK_TEST=yes"}})
 			t.Run("answers", func(t *testing.T) { guestAnswers(t, tpl) })
 			t.Run("logs", func(t *testing.T) { guestLogs(t, tpl) })
 			t.Run("breaks", func(t *testing.T) { guestBreaks(t, tpl) })
 			t.Run("has a context", func(t *testing.T) { guestHasContext(t, tpl) })
+			t.Run("imports WASI alone", func(t *testing.T) { guestImportsWASI(t, module) })
+			if mode == guest.Reactor {
+				t.Run("distrusts its host", func(t *testing.T) { reactorDistrusts(t, module) })
+				t.Run("answers again", func(t *testing.T) { reactorAnswersAgain(t, module) })
+			}
 		})
 	}
 }
@@ -143,27 +142,21 @@ func guestHasContext(t *testing.T, tpl *sandbox.Template) {
 
 func TestGuestThatIsNoAction(t *testing.T) {
 	t.Parallel()
-	tpl := newTemplate(t, "mute", guest.Reactor, sandbox.Policy{})
+	tpl := newTemplate(t, newModule(t, "mute", guest.Reactor), sandbox.Policy{})
 	out := tpl.Run(t.Context(), sandbox.Activation{Input: event("", "")})
 	assert.Equal(t, sandbox.DeveloperError, out.Status)
 	assert.Contains(t, strings.Join(logged(out), "\n"), "main called neither Start nor Handle")
 }
 
-// TestGuestImports holds modules to what their capabilities cover: the linker
-// drops the functions of the host that an action cannot reach.
-func TestGuestImports(t *testing.T) {
-	t.Parallel()
-	for _, mode := range modes() {
-		for _, imp := range newModule(t, "probe", mode).Imports() {
-			assert.Equal(t, "wasi_snapshot_preview1", imp.Module, "%s imports %s", mode, imp.Name)
-		}
+// guestImportsWASI holds a module to what needs no capability: the linker drops
+// the functions of the host that an action cannot reach.
+func guestImportsWASI(t *testing.T, module engine.Module) {
+	for _, imp := range module.Imports() {
+		assert.Equal(t, "wasi_snapshot_preview1", imp.Module, "import of %s", imp.Name)
 	}
 }
 
-// The ABI as a host sees it that makes mistakes.
-func TestReactorABI(t *testing.T) {
-	t.Parallel()
-	module := newModule(t, "probe", guest.Reactor)
+func reactorDistrusts(t *testing.T, module engine.Module) {
 	for _, tc := range []struct {
 		name string
 		call func(g *reactor) error
@@ -184,23 +177,18 @@ func TestReactorABI(t *testing.T) {
 			return err
 		}, "the input is not where ow_alloc wanted it"},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			g := newReactor(t, module)
-			err := tc.call(g)
-			require.Error(t, err)
-			assert.Contains(t, g.stderr.String(), tc.want)
-		})
+		g := newReactor(t, module)
+		require.Error(t, tc.call(g), tc.name)
+		assert.Contains(t, g.stderr.String(), tc.want, tc.name)
 	}
 }
 
-// A host may keep an instance and use it again.
-func TestReactorAnswersAgain(t *testing.T) {
-	t.Parallel()
-	g := newReactor(t, newModule(t, "probe", guest.Reactor))
-	for i := range 50 {
+// reactorAnswersAgain is for a host that keeps an instance and uses it again.
+func reactorAnswersAgain(t *testing.T, module engine.Module) {
+	g := newReactor(t, module)
+	for i := range 12 {
 		do := "nothing"
-		if i%10 == 0 {
+		if i%4 == 0 {
 			do = "collect"
 		}
 		in := event(do, strings.Repeat("x", i*1000))
@@ -251,48 +239,4 @@ func (g *reactor) run(at, n uint32) ([]byte, error) {
 	}
 	result, err := g.instance.Memory().Range(uint32(results[0]>>32), uint32(results[0]))
 	return slices.Clone(result), err
-}
-
-func TestGuestUsesNetHTTP(t *testing.T) {
-	t.Parallel()
-	page := strings.Repeat("a page. ", 100_000)
-	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/from" {
-			http.Redirect(w, r, "/to", http.StatusTemporaryRedirect)
-			return
-		}
-		body, _ := io.ReadAll(r.Body)
-		w.Header().Set("Content-Length", strconv.Itoa(len(page)))
-		w.Header().Set("X-Seen", r.Method+" "+r.URL.Path+" "+string(body))
-		w.WriteHeader(http.StatusCreated)
-		_, _ = io.WriteString(w, page)
-	}))
-	defer site.Close()
-	client, err := host.NewClient(host.Policy{
-		Allow:        []string{"127.0.0.1"},
-		AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-	})
-	require.NoError(t, err)
-	defer client.Close()
-	tpl := newTemplate(t, "web", guest.Reactor, sandbox.Policy{Capabilities: sandbox.Capabilities{HTTP: client}})
-
-	out := tpl.Run(t.Context(), sandbox.Activation{Input: json.RawMessage(`{"url":"` + site.URL + `/from","body":"hello"}`)})
-	require.NoError(t, out.Err)
-	var got struct {
-		Status string
-		Length int
-		Header http.Header
-		Body   string
-		Error  string
-	}
-	require.NoError(t, json.Unmarshal(out.Result, &got))
-	require.Empty(t, got.Error)
-	assert.Equal(t, "201 Created", got.Status)
-	assert.Equal(t, len(page), got.Length)
-	assert.Equal(t, "POST /to hello", got.Header.Get("X-Seen"))
-	assert.True(t, got.Body == page, "the body is another")
-
-	out = tpl.Run(t.Context(), sandbox.Activation{Input: json.RawMessage(`{"url":"http://192.0.2.1/"}`)})
-	require.NoError(t, out.Err)
-	assert.Contains(t, string(out.Result), "does not allow host 192.0.2.1")
 }

@@ -62,7 +62,7 @@ func TestExamples(t *testing.T) {
 	t.Parallel()
 	rt := newRuntime(t)
 	for _, e := range allExamples(t) {
-		for _, mode := range []guest.Mode{guest.Reactor, guest.Command} {
+		for _, mode := range guesttest.Modes() {
 			t.Run(e.name+" as "+string(mode), func(t *testing.T) {
 				t.Parallel()
 				tpl := newTemplate(t, rt, build(t, e.name, mode), e.granted)
@@ -223,7 +223,7 @@ func buildPrograms(t *testing.T) (dir string) {
 func TestHelloLogsWhatItPrints(t *testing.T) {
 	t.Parallel()
 	rt := newRuntime(t)
-	for _, mode := range []guest.Mode{guest.Reactor, guest.Command} {
+	for _, mode := range guesttest.Modes() {
 		tpl := newTemplate(t, rt, build(t, "hello", mode), sandbox.Capabilities{})
 		out := tpl.Run(t.Context(), sandbox.Activation{Input: json.RawMessage(`{"name":"Mike"}`)})
 		require.NoError(t, out.Err)

@@ -2,9 +2,11 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"wasmwhisk/actionsdk"
@@ -48,10 +50,11 @@ func probe(ctx actionsdk.Context, in input) (any, error) {
 	return map[string]any{"runs": runs, "arg": in.Arg}, nil
 }
 
-// collect makes garbage, for the collector to take what nobody holds.
+// collect lets the collector take what nobody holds, and uses that again.
 func collect() {
-	for range 200 {
-		sink = make([]byte, 1<<20)
+	runtime.GC()
+	for range 1000 {
+		sink = bytes.Repeat([]byte("!"), 100)
 	}
 }
 
