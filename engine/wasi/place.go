@@ -47,9 +47,12 @@ func (d *directory) resolve(path string, follow bool) (*place, error) {
 		if !p.exists || p.kind() != kindSymlink || !follow && !p.slash {
 			return p, nil
 		}
-		path, err = p.redirect()
+		target, err := p.redirect()
 		p.release()
-		if err != nil {
+		switch {
+		case err == nil:
+			path = target
+		case err != unix.EINVAL: // which says that it is no link any more
 			return nil, err
 		}
 	}
