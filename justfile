@@ -40,7 +40,7 @@ fuzz time="10s":
 # The examples as WebAssembly modules (reactors), into dist/examples/.
 examples:
     mkdir -p dist/examples
-    for dir in examples/*/; do name=$(basename "$dir"); \
+    for main in examples/*/main.go; do name=$(basename "$(dirname "$main")"); \
         GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -ldflags='-s -w' -o "dist/examples/$name.wasm" "./examples/$name" || exit 1; done
 
 # Zips of the examples, ready for wsk.

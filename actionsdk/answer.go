@@ -40,10 +40,3 @@ func line(result json.RawMessage) []byte {
 	}
 	return flat
 }
-
-// isDictionaryOrArray tells whether JSON is what OpenWhisk takes for an event
-// and for an answer.
-func isDictionaryOrArray(text []byte) bool {
-	text = bytes.TrimSpace(text)
-	return len(text) > 0 && (text[0] == '{' || text[0] == '[') && json.Valid(text)
-}

@@ -11,7 +11,7 @@ import (
 // Context is what an action knows about its activation. It ends at the
 // activation's deadline. Fields that the caller left out are empty.
 type Context struct {
-	context.Context
+	context.Context //nolint:containedctx // it is a context itself
 
 	ActivationID  string
 	TransactionID string

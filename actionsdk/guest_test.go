@@ -122,9 +122,12 @@ func guestBreaks(t *testing.T, tpl *sandbox.Template) {
 func guestHasContext(t *testing.T, tpl *sandbox.Template) {
 	deadline := time.Now().Add(time.Hour).Truncate(time.Millisecond)
 	fields := abi.Context{
-		{Name: "activation_id", Value: "id"}, {Name: "transaction_id", Value: "tid"},
-		{Name: "namespace", Value: "guest"}, {Name: "action_name", Value: "/guest/probe"},
-		{Name: "action_version", Value: "0.0.1"}, {Name: "api_host", Value: "http://host"},
+		{Name: "activation_id", Value: "id"},
+		{Name: "transaction_id", Value: "tid"},
+		{Name: "namespace", Value: "guest"},
+		{Name: "action_name", Value: "/guest/probe"},
+		{Name: "action_version", Value: "0.0.1"},
+		{Name: "api_host", Value: "http://host"},
 		{Name: "api_key", Value: "user:key"},
 		{Name: "deadline", Value: strconv.FormatInt(deadline.UnixMilli(), 10)},
 	}

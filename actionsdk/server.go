@@ -3,6 +3,7 @@
 package actionsdk
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -146,6 +147,13 @@ func (s *server) run(body io.Reader) reply {
 		return failure(http.StatusBadGateway, "The action did not return a dictionary or array.")
 	}
 	return reply{http.StatusOK, result}
+}
+
+// isDictionaryOrArray tells whether JSON is what OpenWhisk takes for an event
+// and for an answer.
+func isDictionaryOrArray(text []byte) bool {
+	text = bytes.TrimSpace(text)
+	return len(text) > 0 && (text[0] == '{' || text[0] == '[') && json.Valid(text)
 }
 
 // call keeps the server alive when the action panics; the action's log says

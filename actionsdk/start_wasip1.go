@@ -3,7 +3,6 @@ package actionsdk
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"io"
 	"os"
 	"unsafe"
@@ -18,8 +17,6 @@ var reactor struct {
 	input   []byte // from ow_alloc
 	result  []byte // of the last ow_run
 }
-
-var errNoHandler = errors.New("main called neither Start nor Handle")
 
 // maxInput bounds an input: OpenWhisk's own bound is 1 MiB.
 const maxInput = 64 << 20
@@ -64,7 +61,7 @@ func register() {
 		mainMain()
 	}
 	if reactor.handler == nil {
-		panic("actionsdk: " + errNoHandler.Error())
+		panic("actionsdk: main called neither Start nor Handle")
 	}
 }
 

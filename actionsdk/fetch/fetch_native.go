@@ -16,7 +16,7 @@ func do(ctx context.Context, req Request) (*Response, error) {
 	if req.Header != nil {
 		out.Header = req.Header
 	}
-	resp, err := http.DefaultClient.Do(out)
+	resp, err := http.DefaultClient.Do(out) //nolint:bodyclose // it is the caller's
 	if ctxErr := ctx.Err(); err != nil && ctxErr != nil {
 		return nil, ctxErr
 	}

@@ -24,8 +24,11 @@ func TestEncode(t *testing.T) {
 			want string
 		}{
 			{"only a URL", t.Context(), Request{URL: "http://a"}, `{"url":"http://a"}`},
-			{"everything", ctx, Request{"PUT", "http://a", map[string][]string{"A": {"b", "c"}}, []byte("x")},
-				`{"method":"PUT","url":"http://a","headers":{"A":["b","c"]},"timeout_ms":1500}`},
+			{
+				"everything", ctx,
+				Request{"PUT", "http://a", map[string][]string{"A": {"b", "c"}}, []byte("x")},
+				`{"method":"PUT","url":"http://a","headers":{"A":["b","c"]},"timeout_ms":1500}`,
+			},
 			{"hardly any time", brief, Request{URL: "http://a"}, `{"url":"http://a","timeout_ms":1}`},
 		} {
 			got, err := tc.req.encode(tc.ctx)
