@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"wasmwhisk/engine"
@@ -87,13 +88,21 @@ func (m *maker) prepare(ctx context.Context, req initRequest, taken precompile.A
 func (m *maker) module(ctx context.Context, taken precompile.Action, t *timings) (*pool.Ref, error) {
 	began := time.Now()
 	origin := make(chan precompile.Origin, 1)
-	ref, err := m.pool.Get(ctx, pool.Key(taken.Hash), func(ctx context.Context) (engine.Module, error) {
+	ref, err := m.pool.Get(ctx, pool.Key(taken.Hash), func(ctx context.Context) (module engine.Module, err error) {
+		defer recoverInto(&err)
 		module, from, err := m.modules.Module(ctx, taken.Binary, taken.Hash)
 		origin <- from
 		return module, err
 	})
 	t.since(phaseOf(origin), began)
 	return ref, err
+}
+
+// recoverInto keeps a panic over one module from taking the process along.
+func recoverInto(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("compiling panicked: %v", p)
+	}
 }
 
 // phaseOf tells how a module was had: by our own load, or out of the pool.

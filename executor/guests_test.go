@@ -92,6 +92,25 @@ func startGuest(body string) []byte {
 	return reactorWAT(1, `(func $start `+body+`) (start $start)`, `(i64.const 0)`)
 }
 
+// fetchGuest takes a request as whisk.http_request wants it, and answers with
+// the first piece of the body, or with the error that the host tells.
+func fetchGuest() []byte {
+	return reactorWAT(2, `
+		(import "whisk" "http_request" (func $request (param i32 i32 i32 i32) (result i32)))
+		(import "whisk" "http_read" (func $read (param i32 i32 i32) (result i32)))
+		(import "whisk" "http_error" (func $error (param i32 i32) (result i32)))
+		(data (i32.const 1024) "{\22error\22:\22")`, `
+		(local $n i32)
+		(local.set $n (call $request (local.get $ptr) (local.get $len) (i32.const 0) (i32.const 0)))
+		(if (i32.gt_s (local.get $n) (i32.const 0))
+			(then (local.set $n (call $read (local.get $n) (i32.const 65536) (i32.const 65536)))))
+		(if (i32.gt_s (local.get $n) (i32.const 0))
+			(then (return (i64.or (i64.const 0x1000000000000) (i64.extend_i32_u (local.get $n))))))
+		(local.set $n (i32.add (i32.const 1034) (call $error (i32.const 1034) (i32.const 4096))))
+		(i32.store16 (local.get $n) (i32.const 0x7d22))
+		(i64.or (i64.const 0x40000000000) (i64.extend_i32_u (i32.sub (local.get $n) (i32.const 1022))))`)
+}
+
 // addGuest is the example add, written by hand.
 func addGuest(t testing.TB) []byte {
 	t.Helper()

@@ -18,6 +18,7 @@ import (
 	"wasmwhisk/engine/pool"
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/engines/wazero"
+	"wasmwhisk/precompile"
 	"wasmwhisk/whisk"
 )
 
@@ -55,10 +56,11 @@ func newFixture(t testing.TB, configure ...func(*Config)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, stdout: &lockedBuffer{}, stderr: &lockedBuffer{}, slog: &lockedBuffer{}}
 	ctx := context.Background()
-	runtime, err := wazero.NewCompiler(ctx, engine.Config{HostFuncs: sandbox.HostFuncs()})
+	modules, err := compiled()
 	require.NoError(t, err)
 	config := Config{
-		Runtime:         runtime,
+		Runtime:         modules.runtime,
+		Modules:         modules,
 		Pool:            pool.New(pool.Config{}),
 		MultiplexedAddr: "127.0.0.1:0",
 		ContainerAddr:   "127.0.0.1:0",
@@ -77,10 +79,34 @@ func newFixture(t testing.TB, configure ...func(*Config)) *fixture {
 	t.Cleanup(func() {
 		f.client.CloseIdleConnections()
 		require.NoError(t, f.Stop(ctx))
-		require.NoError(t, runtime.Close(ctx))
 	})
 	return f
 }
+
+// memo compiles each binary once for all tests: with the race detector on, a Go
+// guest takes many seconds.
+type memo struct {
+	runtime engine.WasmRuntime
+	modules sync.Map // func() (engine.Module, error), by hash
+}
+
+// compiled is the one memo of the test process.
+var compiled = sync.OnceValues(func() (*memo, error) {
+	runtime, err := wazero.NewCompiler(context.Background(), engine.Config{HostFuncs: sandbox.HostFuncs()})
+	return &memo{runtime: runtime}, err
+})
+
+func (m *memo) Module(_ context.Context, binary []byte, hash [32]byte) (engine.Module, precompile.Origin, error) {
+	once := sync.OnceValues(func() (engine.Module, error) { return m.runtime.Compile(context.Background(), binary) })
+	shared, _ := m.modules.LoadOrStore(hash, once)
+	module, err := shared.(func() (engine.Module, error))()
+	return lasting{module}, precompile.Compiled, err
+}
+
+// lasting is a module that others may still want.
+type lasting struct{ engine.Module }
+
+func (lasting) Close(context.Context) error { return nil }
 
 func urlOf(addr net.Addr) string { return "http://" + addr.String() }
 

@@ -25,7 +25,7 @@ type metrics struct {
 }
 
 // metricsHandler serves the metrics of the configuration's Gatherer in
-// Prometheus's format. Where it is mounted is the caller's choice.
+// Prometheus's format.
 func (e *Executor) metricsHandler() http.Handler {
 	if e.config.Gatherer == nil {
 		return http.NotFoundHandler()

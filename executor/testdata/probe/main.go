@@ -3,15 +3,12 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"wasmwhisk/actionsdk"
-	"wasmwhisk/actionsdk/fetch"
 )
 
 func main() { actionsdk.Start(probe) }
@@ -24,7 +21,6 @@ type input struct {
 	Text  string `json:"text"`
 	Code  int    `json:"code"`
 	Path  string `json:"path"`
-	URL   string `json:"url"`
 	Bytes int    `json:"bytes"`
 }
 
@@ -62,18 +58,6 @@ func (in input) do() (any, error) {
 	case "read":
 		text, err := os.ReadFile(in.Path)
 		return map[string]string{"text": string(text)}, err
-	case "get":
-		return get(in.URL)
 	}
 	return nil, errors.New("no op " + in.Op)
-}
-
-func get(url string) (any, error) {
-	resp, err := fetch.Get(context.Background(), url)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return map[string]string{"body": string(body)}, err
 }
