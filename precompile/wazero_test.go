@@ -1,0 +1,163 @@
+package precompile
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/engine"
+	"wasmwhisk/engine/wasi"
+	wazeroengine "wasmwhisk/engines/wazero"
+	"wasmwhisk/internal/guest"
+	"wasmwhisk/internal/guest/guesttest"
+	"wasmwhisk/internal/wat"
+)
+
+func newCompiler(t testing.TB) engine.Precompiler {
+	t.Helper()
+	rt, err := wazeroengine.NewCompiler(context.Background(), engine.Config{HostFuncs: wasi.Functions()})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, rt.Close(context.Background())) })
+	return rt
+}
+
+func wazeroCache(t testing.TB, dir string) *Cache {
+	t.Helper()
+	c := openCache(t, dir, newCompiler(t), CacheConfig{})
+	c.smallBinary = 0
+	return c
+}
+
+// functions returns a module of n functions, of some 75 bytes each, that all
+// add to a number; "run" calls them all.
+func functions(n int) []byte {
+	var src strings.Builder
+	src.WriteString("(module\n")
+	for i := range n {
+		fmt.Fprintf(&src, `(func $f%d (param i32) (result i32) (local $i i32)
+			(loop $l
+				(local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 3)) (i32.const %d)))
+				(local.set $i (i32.add (local.get $i) (i32.const 1)))
+				(if (i32.gt_u (i32.and (local.get 0) (i32.const 0xff)) (i32.const 7)) (then
+					(local.set 0 (i32.xor (i32.shl (local.get 0) (i32.const 2)) (i32.const %d)))))
+				(br_if $l (i32.lt_u (local.get $i) (i32.const 10))))
+			(local.get 0))`+"\n", i, i, 7*i)
+	}
+	src.WriteString(`(func (export "run") (param i32) (result i32) (local.get 0)` + "\n")
+	for i := range n {
+		fmt.Fprintf(&src, "(call $f%d)", i)
+	}
+	src.WriteString("))")
+	return wat.Must(src.String())
+}
+
+func run(t testing.TB, m engine.Module) uint64 {
+	t.Helper()
+	instance, err := m.Instantiate(t.Context(), engine.Limits{})
+	require.NoError(t, err)
+	defer instance.Close(t.Context())
+	results, err := instance.Call(t.Context(), "run", 5)
+	require.NoError(t, err)
+	return results[0]
+}
+
+func TestWazeroThroughTheCache(t *testing.T) {
+	t.Parallel()
+	binary, dir := functions(200), t.TempDir()
+	hash := sha256.Sum256(binary)
+	ask := func(c *Cache) (uint64, Origin) {
+		m, origin, err := c.Module(t.Context(), binary, hash)
+		require.NoError(t, err)
+		defer m.Close(t.Context())
+		return run(t, m), origin
+	}
+	first, origin := ask(wazeroCache(t, dir))
+	require.Equal(t, Compiled, origin)
+
+	c := wazeroCache(t, dir)
+	second, origin := ask(c)
+	require.Equal(t, Loaded, origin)
+	require.Equal(t, first, second)
+
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && d.Name() != "header" {
+			return os.Truncate(path, 100)
+		}
+		return err
+	}))
+	third, origin := ask(c)
+	require.Equal(t, Compiled, origin)
+	require.Equal(t, first, third)
+}
+
+// BenchmarkSmallBinary is what [SmallBinary] was chosen by.
+func BenchmarkSmallBinary(b *testing.B) {
+	for _, n := range []int{1, 4, 14, 28, 56, 110, 220, 440} {
+		binary := functions(n)
+		hash := sha256.Sum256(binary)
+		b.Run(fmt.Sprintf("%d/compile", len(binary)), func(b *testing.B) {
+			rt := newCompiler(b)
+			for b.Loop() {
+				m, err := rt.Compile(b.Context(), binary)
+				require.NoError(b, err)
+				b.StopTimer()
+				m.Close(b.Context())
+				b.StartTimer()
+			}
+		})
+		b.Run(fmt.Sprintf("%d/store", len(binary)), func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				c := wazeroCache(b, b.TempDir())
+				b.StartTimer()
+				_, _, err := c.Module(b.Context(), binary, hash)
+				require.NoError(b, err)
+			}
+		})
+		b.Run(fmt.Sprintf("%d/load", len(binary)), func(b *testing.B) {
+			c := wazeroCache(b, b.TempDir())
+			for b.Loop() {
+				m, _, err := c.Module(b.Context(), binary, hash)
+				require.NoError(b, err)
+				b.StopTimer()
+				m.Close(b.Context())
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+func BenchmarkGoAction(b *testing.B) {
+	binary := guesttest.Build(b, "wasmwhisk/examples/add", guest.Reactor)
+	hash := sha256.Sum256(binary)
+	b.Run("compiled", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			c := wazeroCache(b, b.TempDir())
+			b.StartTimer()
+			_, origin, err := c.Module(b.Context(), binary, hash)
+			require.NoError(b, err)
+			require.Equal(b, Compiled, origin)
+		}
+	})
+	b.Run("loaded", func(b *testing.B) {
+		dir := b.TempDir()
+		_, _, err := wazeroCache(b, dir).Module(b.Context(), binary, hash)
+		require.NoError(b, err)
+		c := wazeroCache(b, dir)
+		for b.Loop() {
+			m, origin, err := c.Module(b.Context(), binary, hash)
+			require.NoError(b, err)
+			require.Equal(b, Loaded, origin)
+			b.StopTimer()
+			m.Close(b.Context())
+			b.StartTimer()
+		}
+	})
+}
