@@ -41,18 +41,27 @@ func (r *Runtime) instantiateHostModules(ctx context.Context) error {
 // adapt gives a host function its memory, and stops the guest on its error.
 func adapt(fn engine.HostFunc) api.GoModuleFunc {
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
-		if err := fn.Call(ctx, view(mod.Memory()), stack); err != nil {
-			stop(ctx, err)
+		c := ctx.Value(callKey{}).(*call)
+		if err := fn.Call(ctx, c.memory.of(mod), stack); err != nil {
+			c.stop(err)
 		}
 	}
+}
+
+// memoryExport tells whether a module exports its memory. wazero would hand out
+// one that is not exported, and a memory that is not there as a typed nil.
+type memoryExport bool
+
+func (exported memoryExport) of(mod api.Module) engine.Memory {
+	if !exported {
+		return nil
+	}
+	return view(mod.Memory())
 }
 
 // view is the whole of a memory. A length of 4 GiB does not fit wazero's
 // uint32: of such a memory the last byte is out of reach for host functions.
 func view(m api.Memory) engine.Memory {
-	if m == nil {
-		return nil
-	}
 	if b, ok := m.Read(0, m.Size()); ok && len(b) > 0 {
 		return b
 	}
@@ -65,19 +74,22 @@ func view(m api.Memory) engine.Memory {
 
 // call is the state of one call into a guest. Host functions find it through
 // the context.
-type call struct{ stopped error }
+type call struct {
+	memory  memoryExport
+	stopped error
+}
 
 type callKey struct{}
 
-func withCall(ctx context.Context) (context.Context, *call) {
-	c := &call{}
+func withCall(ctx context.Context, memory memoryExport) (context.Context, *call) {
+	c := &call{memory: memory}
 	return context.WithValue(ctx, callKey{}, c), c
 }
 
 // stop ends the running guest. Unlike any other panic an exit is passed on by
 // wazero without rendering the guest's stack.
-func stop(ctx context.Context, err error) {
-	ctx.Value(callKey{}).(*call).stopped = err
+func (c *call) stop(err error) {
+	c.stopped = err
 	panic(sys.NewExitError(sys.ExitCodeContextCanceled))
 }
 

@@ -23,6 +23,7 @@ type module struct {
 	compiled wazero.CompiledModule
 	imports  []engine.Import
 	exports  []engine.Export
+	memory   memoryExport
 	size     int64
 }
 
@@ -32,6 +33,7 @@ func newModule(rt wazero.Runtime, compiled wazero.CompiledModule, binarySize int
 		compiled: compiled,
 		imports:  importsOf(compiled),
 		exports:  exportsOf(compiled),
+		memory:   len(compiled.ExportedMemories()) > 0,
 		size:     codeFactor*int64(binarySize) + engine.PageSize,
 	}
 }
@@ -80,10 +82,10 @@ func (m *module) Instantiate(ctx context.Context, limits engine.Limits) (_ engin
 	defer recovered("instantiate", &err)
 	defer memory.recoverRefusal(&err)
 
-	ctx, c := withCall(ctx)
+	ctx, c := withCall(ctx, m.memory)
 	mod, err := m.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, memory), m.compiled, instanceConfig())
 	if err == nil {
-		return &instance{mod: mod}, nil
+		return &instance{mod: mod, memory: m.memory}, nil
 	}
 	err = classify(ctx, c, err)
 	if isLinkError(err) {
@@ -104,14 +106,17 @@ type noRandom struct{}
 
 func (noRandom) Read([]byte) (int, error) { return 0, errors.New("no random source") }
 
-type instance struct{ mod api.Module }
+type instance struct {
+	mod    api.Module
+	memory memoryExport
+}
 
 func (i *instance) Call(ctx context.Context, export string, args ...uint64) ([]uint64, error) {
 	fn := i.mod.ExportedFunction(export)
 	if fn == nil {
 		return nil, fmt.Errorf("%w: %q", engine.ErrNoExport, export)
 	}
-	ctx, c := withCall(ctx)
+	ctx, c := withCall(ctx, i.memory)
 	results, err := fn.Call(ctx, args...)
 	if err != nil {
 		return nil, classify(ctx, c, err)
@@ -119,6 +124,6 @@ func (i *instance) Call(ctx context.Context, export string, args ...uint64) ([]u
 	return results, nil
 }
 
-func (i *instance) Memory() engine.Memory { return view(i.mod.Memory()) }
+func (i *instance) Memory() engine.Memory { return i.memory.of(i.mod) }
 
 func (i *instance) Close(ctx context.Context) error { return i.mod.Close(ctx) }
