@@ -396,4 +396,8 @@ func TestFilestat(t *testing.T) {
 	g.gives(eFAULT, "fd_filestat_get", uint64(fd), uint64(len(g.mem)-63))
 	g.status(eNOTDIR, root, "f/", 0)
 	g.status(eSUCCESS, root, "d/", 0)
+
+	require.NoError(t, os.Symlink("d", filepath.Join(dir, "l")))
+	require.Equal(t, kindSymlink, g.status(eSUCCESS, root, "l", 0).kind)
+	require.Equal(t, kindDirectory, g.status(eSUCCESS, root, "l/", 0).kind, "a slash means the directory")
 }
