@@ -45,7 +45,7 @@ examples:
 
 # Zips of the examples, ready for wsk.
 precompile: build examples
-    for wasm in dist/examples/*.wasm; do dist/executor precompile "$wasm" || exit 1; done
+    dist/executor precompile --force dist/examples/*.wasm
 
 # Static binaries for the platforms that are released, into dist/.
 release:
