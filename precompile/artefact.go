@@ -166,7 +166,7 @@ func compare(got, want []fileInfo) error {
 // describe lists the files of an artefact but for its header, by path.
 func describe(root string) ([]fileInfo, error) {
 	var files []fileInfo
-	buf := make([]byte, 256<<10)
+	buf := make([]byte, 64<<10)
 	err := eachFile(root, func(path string, info fs.FileInfo) error {
 		if path == headerFile {
 			return nil
@@ -233,15 +233,20 @@ func digestFile(path string, buf []byte) (string, error) {
 
 // tighten takes from others what the process's umask may have given them of an
 // artefact that an engine has just written.
-func tighten(root string) error {
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+func tighten(dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
 		case d.IsDir():
-			return os.Chmod(path, 0o700)
+			return root.Chmod(path, 0o700)
 		case d.Type().IsRegular():
-			return os.Chmod(path, 0o600)
+			return root.Chmod(path, 0o600)
 		}
 		return fmt.Errorf("engine wrote %q, which is no file", path)
 	})
@@ -250,12 +255,11 @@ func tighten(root string) error {
 // diskSize is how much an artefact's files hold, whatever its state.
 func diskSize(root string) int64 {
 	var size int64
-	_ = filepath.WalkDir(root, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return nil
-		}
-		if info, err := d.Info(); err == nil {
-			size += info.Size()
+	_ = filepath.WalkDir(root, func(_ string, d fs.DirEntry, unread error) error {
+		if unread == nil && d.Type().IsRegular() {
+			if info, err := d.Info(); err == nil {
+				size += info.Size()
+			}
 		}
 		return nil
 	})

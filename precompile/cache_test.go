@@ -568,16 +568,16 @@ func TestDroppingSparesWhatCameAfter(t *testing.T) {
 func TestLeftovers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	make := func(name string, age time.Duration) {
+	leave := func(name string, age time.Duration) {
 		path := filepath.Join(dir, name)
 		require.NoError(t, os.MkdirAll(filepath.Join(path, "code"), 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(path, "code", "x"), nil, 0o600))
 		then := time.Now().Add(-age)
 		require.NoError(t, os.Chtimes(path, then, then))
 	}
-	make("tmp-old", 2*time.Hour)
-	make("tmp-young", 10*time.Minute)
-	make("notes", 2*time.Hour)
+	leave("tmp-old", 2*time.Hour)
+	leave("tmp-young", 10*time.Minute)
+	leave("notes", 2*time.Hour)
 	openCache(t, dir, newFake(), CacheConfig{})
 	require.NoDirExists(t, filepath.Join(dir, "tmp-old"))
 	require.DirExists(t, filepath.Join(dir, "tmp-young"))
@@ -662,7 +662,7 @@ func stall(t *testing.T, dir string) {
 	ask(t, c, binaryNo(0))
 	ask(t, c, binaryNo(1))
 	fake.whilePrecompiling = func() error {
-		fmt.Println("stalled")
+		fmt.Fprintln(os.Stdout, "stalled")
 		select {}
 	}
 	ask(t, c, binaryNo(2))
@@ -694,7 +694,10 @@ func TestKilledInTheMiddleOfWriting(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	lines := bufio.NewScanner(stdout)
-	for lines.Scan() && lines.Text() != "stalled" {
+	for lines.Scan() {
+		if lines.Text() == "stalled" {
+			break
+		}
 	}
 	require.NoError(t, cmd.Process.Kill())
 	require.Error(t, cmd.Wait())

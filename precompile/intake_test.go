@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io/fs"
 	"math/rand/v2"
@@ -627,7 +628,7 @@ func checkIntake(t *testing.T, limits Limits) func(Action, error) {
 			require.LessOrEqual(t, int64(len(action.Binary)), limits.BinaryBytes)
 			require.Equal(t, sha256.Sum256(action.Binary), action.Hash)
 			require.NoError(t, action.Manifest.Validate())
-		case err != ErrNoCode:
+		case !errors.Is(err, ErrNoCode):
 			require.ErrorAs(t, err, &refused)
 			require.Less(t, len(refused.Message), 1000)
 		}

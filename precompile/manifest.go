@@ -114,7 +114,7 @@ func addField(fields map[string]string, name string, dec *json.Decoder) error {
 }
 
 func manifestSyntax(err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return refuse(FaultManifest, "%s: must be a JSON object", manifestName)
 	}
 	return refuse(FaultManifest, "%s: not JSON: %v", manifestName, err)

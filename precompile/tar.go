@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 )
 
@@ -41,7 +42,7 @@ func intakeGzip(code []byte, limits Limits) (Action, error) {
 	}
 	head := make([]byte, tarBlock)
 	n, err := io.ReadFull(r, head)
-	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return Action{}, corrupt(err)
 	}
 	if isTar(head[:n]) {

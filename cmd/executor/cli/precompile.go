@@ -233,7 +233,7 @@ func (p *packer) compile(ctx context.Context, action precompile.Action, manifest
 	if err != nil {
 		return err
 	}
-	defer module.Close(ctx)
+	defer func() { _ = module.Close(ctx) }()
 	report.CompileMS = float64(time.Since(began).Microseconds()) / 1000
 	report.Origin = origin
 	report.Capabilities = needed(module.Imports())
@@ -286,7 +286,7 @@ func (p *packer) write(output string, binary []byte, manifest precompile.Manifes
 }
 
 func createFile(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // what is to be uploaded is no secret
 	if err != nil {
 		return err
 	}

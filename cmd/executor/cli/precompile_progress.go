@@ -12,8 +12,8 @@ import (
 const (
 	barWidth = 20
 	// barDelay keeps work that is soon done from flickering.
-	barDelay = 200 * time.Millisecond
-	clear    = "\r\x1b[K"
+	barDelay  = 200 * time.Millisecond
+	clearLine = "\r\x1b[K"
 )
 
 // progress tells how far some work has come: in a bar that is drawn over and
@@ -91,7 +91,7 @@ func (p *progress) draw() {
 	defer p.mu.Unlock()
 	if took := time.Since(p.since); p.doing != "" && took >= barDelay {
 		full := barWidth * p.done / p.total
-		fmt.Fprintf(p.w, "%s[%s%s] %s %.1f s", clear, strings.Repeat("#", full), strings.Repeat("-", barWidth-full), p.doing, took.Seconds())
+		fmt.Fprintf(p.w, "%s[%s%s] %s %.1f s", clearLine, strings.Repeat("#", full), strings.Repeat("-", barWidth-full), p.doing, took.Seconds())
 	}
 }
 
@@ -106,5 +106,5 @@ func (p *progress) close() {
 	}
 	close(p.stop)
 	p.drawn.Wait()
-	fmt.Fprint(p.w, clear)
+	fmt.Fprint(p.w, clearLine)
 }

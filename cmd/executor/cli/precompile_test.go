@@ -25,9 +25,9 @@ func TestProgressBar(t *testing.T) {
 		p.close()
 		p.close()
 		require.NotContains(t, out.String(), "reading a.wasm", "a step that is soon done")
-		require.Contains(t, out.String(), clear+"[###-----------------] compiling a.wasm 1.0 s")
-		require.Contains(t, out.String(), clear+"[##########----------] reading b.wasm 0.5 s")
-		require.True(t, bytes.HasSuffix(out.Bytes(), []byte(clear)), "the bar goes away")
+		require.Contains(t, out.String(), clearLine+"[###-----------------] compiling a.wasm 1.0 s")
+		require.Contains(t, out.String(), clearLine+"[##########----------] reading b.wasm 0.5 s")
+		require.True(t, bytes.HasSuffix(out.Bytes(), []byte(clearLine)), "the bar goes away")
 		require.NotContains(t, out.String(), "\n")
 	})
 }
