@@ -640,6 +640,7 @@ const (
 	helperVariable = "PRECOMPILE_TEST_HELPER"
 	helperHammer   = "hammer"
 	helperStall    = "stall"
+	helperFull     = "full"
 )
 
 // TestHelper is no test: it is what the processes of other tests do.
@@ -650,6 +651,8 @@ func TestHelper(t *testing.T) {
 		hammerCache(t, dir, 100)
 	case helperStall:
 		stall(t, dir)
+	case helperFull:
+		fillDisk(t, dir)
 	default:
 		t.Skip("only runs as a helper process")
 	}
@@ -670,9 +673,8 @@ func stall(t *testing.T, dir string) {
 
 func helper(t *testing.T, role, dir string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHelper$")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHelper$", "-test.v")
 	cmd.Env = append(os.Environ(), helperVariable+"="+role+":"+dir)
-	cmd.Stderr = os.Stderr
 	return cmd
 }
 
@@ -680,9 +682,12 @@ func TestTwoProcesses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	cmd := helper(t, helperHammer, dir)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
 	require.NoError(t, cmd.Start())
 	hammerCache(t, dir, 100)
-	require.NoError(t, cmd.Wait())
+	require.NoError(t, cmd.Wait(), "%s", &said)
+	require.Contains(t, said.String(), "--- PASS: TestHelper")
 	requireNoTemps(t, dir)
 }
 

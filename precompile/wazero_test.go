@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -94,6 +96,30 @@ func TestWazeroThroughTheCache(t *testing.T) {
 	third, origin := ask(c)
 	require.Equal(t, Compiled, origin)
 	require.Equal(t, first, third)
+}
+
+// fillDisk has wazero meet a disk that takes 10,000 bytes of a file.
+func fillDisk(t *testing.T, dir string) {
+	signal.Ignore(syscall.SIGXFSZ)
+	limit := syscall.Rlimit{Cur: 10_000, Max: 10_000}
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit))
+	binary := functions(400)
+	c := wazeroCache(t, dir)
+	for range 2 {
+		m, origin, err := c.Module(t.Context(), binary, sha256.Sum256(binary))
+		require.NoError(t, err)
+		require.Equal(t, Compiled, origin)
+		run(t, m)
+	}
+	require.Equal(t, CacheStats{Compiled: 2, Failures: 1}, c.Stats())
+	requireEmpty(t, dir)
+}
+
+func TestWazeroOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	said, err := helper(t, helperFull, t.TempDir()).CombinedOutput()
+	require.NoError(t, err, "%s", said)
+	require.Contains(t, string(said), "--- PASS: TestHelper")
 }
 
 // BenchmarkSmallBinary is what [SmallBinary] was chosen by.
