@@ -9,6 +9,10 @@ type reader struct {
 	base int // offset of buf in the binary
 	pos  int
 	err  *FormatError
+
+	// tables holds the minimum of every table seen so far, the same slice for
+	// all readers of a module.
+	tables *[]uint32
 }
 
 func (r *reader) fail(format string, args ...any) {
@@ -46,15 +50,20 @@ func (r *reader) u32() uint32 {
 	return 0
 }
 
-// signed skips a signed number in at most so many bytes. Its value is for the
-// engine to judge.
-func (r *reader) signed(size int) {
-	for range size {
-		if r.byte() < 0x80 {
-			return
+// signed reads a signed number in at most so many bytes. Whether it fits its
+// type is for the engine to judge.
+func (r *reader) signed(size int) int64 {
+	var v int64
+	for i := range size {
+		b := r.byte()
+		v |= int64(b&0x7f) << (7 * i)
+		if b < 0x80 {
+			unused := max(64-7*(i+1), 0)
+			return v << unused >> unused
 		}
 	}
 	r.fail("number too long")
+	return 0
 }
 
 // take reads n bytes.
@@ -73,7 +82,7 @@ func (r *reader) name() []byte { return r.take(r.u32()) }
 // sized reads a size and gives a reader of as many bytes.
 func (r *reader) sized() *reader {
 	content := r.name()
-	return &reader{buf: content, base: r.base + r.pos - len(content)}
+	return &reader{buf: content, base: r.base + r.pos - len(content), tables: r.tables}
 }
 
 // within has read work on the next bytes that a size announces, and sees to it

@@ -5,7 +5,9 @@
 // The drivers under engines/ pass every binary through it before an engine sees
 // it. The walker therefore also refuses what decoders choke on: a decoder that
 // trusts a count allocates for it, and a dozen bytes can ask for more memory
-// than the machine has. Beyond that it does not validate; the engine does.
+// than the machine has. It refuses element segments that cannot fit their table,
+// which engines treat differently. Beyond that it does not validate; the engine
+// does.
 package rewrite
 
 import (
@@ -74,8 +76,8 @@ func (e *TableError) Error() string {
 	return fmt.Sprintf("table of %d elements exceeds the limit of %d", e.Minimum, e.Limit)
 }
 
-// FormatError reports bytes that are not a WebAssembly module, or one that no
-// engine should be made to decode.
+// FormatError reports bytes that are not a WebAssembly module, one that no
+// engine should be made to decode, or one that no engine can instantiate.
 type FormatError struct {
 	Offset int // in the binary
 	Reason string

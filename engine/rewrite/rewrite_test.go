@@ -81,6 +81,36 @@ func TestClampTablesKeepsTheRest(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
+func TestElementSegments(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string]string{
+		"(table 1 funcref) (elem (i32.const 0) 0) (func)":                             "",
+		"(table 1 funcref) (elem (i32.const 1)) (func)":                               "",
+		"(table 200 funcref) (elem (i32.const 199) 0) (func)":                         "",
+		"(table 1 funcref) (elem func 0 0) (func)":                                    "",
+		"(table 1 funcref) (table 2 funcref) (elem (table 1) (i32.const 1) func 0)":   "",
+		"(elem (i32.const 5) 0) (func)":                                               "",
+		"(table 1 funcref) (elem (i32.const 1) 0) (func)":                             "ends at 2, its table has 1",
+		"(table 1 funcref) (elem (i32.const 0) 0 0) (func)":                           "ends at 2, its table has 1",
+		"(table 1 funcref) (elem (i32.const 2)) (func)":                               "ends at 2, its table has 1",
+		"(table 1 funcref) (elem (i32.const -1) 0) (func)":                            "ends at 4294967296, its table has 1",
+		"(table 63 funcref) (elem (i32.const 64) 0) (func)":                           "ends at 65, its table has 63",
+		"(table 1 funcref) (elem (i32.const 1) funcref (ref.null func))":              "ends at 2, its table has 1",
+		"(table 9 funcref) (table 1 funcref) (elem (table 1) (i32.const 1) func 0)":   "ends at 2, its table has 1",
+		`(import "m" "t" (table 9 funcref)) (table 1 funcref) (elem (i32.const 9) 0)`: "",
+	} {
+		t.Run(source, func(t *testing.T) {
+			t.Parallel()
+			_, err := rewrite.ClampTables(wat.Must(source), 1000)
+			if want == "" {
+				assert.NoError(t, err)
+				return
+			}
+			assert.ErrorContains(t, err, want)
+		})
+	}
+}
+
 func TestTableBeyondTheLimit(t *testing.T) {
 	t.Parallel()
 	for source, minimum := range map[string]uint32{

@@ -48,7 +48,7 @@ func split(binary []byte) ([]section, error) {
 	if !bytes.HasPrefix(binary, []byte(header)) {
 		return nil, &FormatError{Reason: "no WebAssembly module of version 1"}
 	}
-	r := &reader{buf: binary, pos: len(header)}
+	r := &reader{buf: binary, pos: len(header), tables: new([]uint32)}
 	var sections []section
 	for r.left() > 0 {
 		s := section{id: r.byte()}
@@ -105,14 +105,16 @@ func (r *reader) section(id byte) {
 	}
 }
 
-// vector walks over a count and as many elements.
-func (r *reader) vector(of string, limit uint32, element func()) {
-	for range r.count(of, limit) {
+// vector walks over a count, which it gives, and as many elements.
+func (r *reader) vector(of string, limit uint32, element func()) uint32 {
+	n := r.count(of, limit)
+	for range n {
 		element()
 		if r.err != nil {
-			return
+			return 0
 		}
 	}
+	return n
 }
 
 func (r *reader) index() { r.u32() }
@@ -142,6 +144,7 @@ func (r *reader) imported() {
 		r.index()
 	case 1:
 		r.table()
+		(*r.tables)[len(*r.tables)-1] = math.MaxUint32 // what is imported may be larger
 	case 2:
 		r.memory()
 	case 3:
@@ -153,9 +156,11 @@ func (r *reader) imported() {
 
 func (r *reader) table() {
 	r.valueType()
-	if l := r.limits(); l.flags&limitsShared != 0 {
+	l := r.limits()
+	if l.flags&limitsShared != 0 {
 		r.fail("shared table")
 	}
+	*r.tables = append(*r.tables, l.min)
 }
 
 func (r *reader) memory() { r.limits() }
@@ -186,19 +191,31 @@ func (r *reader) elemSegment() {
 		r.fail("unknown form of element segment %d", form)
 	}
 	active, spelled, byExpression := form&1 == 0, form&2 != 0, form&4 != 0
+	var table, offset uint32
+	known := false
 	if active && spelled {
-		r.index()
+		table = r.u32()
 	}
 	if active {
-		r.expression()
+		offset, known = r.constant()
 	}
 	if !active || spelled {
 		r.elemKind(byExpression)
 	}
+	element := r.index
 	if byExpression {
-		r.vector("elements", maxElements, r.expression)
-	} else {
-		r.vector("elements", maxElements, r.index)
+		element = r.expression
+	}
+	if n := r.vector("elements", maxElements, element); known {
+		r.fits(table, uint64(offset)+uint64(n))
+	}
+}
+
+// fits refuses a segment beyond the end of its table. Such a module traps when
+// it is instantiated, but wazero leaves the rest of the segments out, and runs it.
+func (r *reader) fits(table uint32, end uint64) {
+	if tables := *r.tables; int(table) < len(tables) && end > uint64(tables[table]) {
+		r.fail("element segment ends at %d, its table has %d elements", end, tables[table])
 	}
 }
 
@@ -226,15 +243,19 @@ func (r *reader) dataSegment() {
 }
 
 // expression walks over a constant expression.
-func (r *reader) expression() {
-	for r.err == nil {
+func (r *reader) expression() { r.constant() }
+
+// constant walks over a constant expression, and gives its value if it is a
+// single i32.const.
+func (r *reader) constant() (value uint32, known bool) {
+	for length := 0; r.err == nil; length++ {
 		switch op := r.byte(); op {
 		case 0x0b: // end
-			return
+			return value, known && length == 1
 		case 0x23, 0xd2: // global.get, ref.func
 			r.index()
 		case 0x41: // i32.const
-			r.signed(5)
+			value, known = uint32(r.signed(5)), true
 		case 0x42: // i64.const
 			r.signed(10)
 		case 0x43: // f32.const
@@ -250,6 +271,7 @@ func (r *reader) expression() {
 			r.fail("instruction %#x in a constant expression", op)
 		}
 	}
+	return 0, false
 }
 
 func (r *reader) vectorConst() {
