@@ -42,21 +42,10 @@ func (r *Runtime) instantiateHostModules(ctx context.Context) error {
 func adapt(fn engine.HostFunc) api.GoModuleFunc {
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
 		c := ctx.Value(callKey{}).(*call)
-		if err := fn.Call(ctx, c.memory.of(mod), stack); err != nil {
+		if err := fn.Call(ctx, c.memory(mod), stack); err != nil {
 			c.stop(err)
 		}
 	}
-}
-
-// memoryExport tells whether a module exports its memory. wazero would hand out
-// one that is not exported, and a memory that is not there as a typed nil.
-type memoryExport bool
-
-func (exported memoryExport) of(mod api.Module) engine.Memory {
-	if !exported {
-		return nil
-	}
-	return view(mod.Memory())
 }
 
 // view is the whole of a memory. A length of 4 GiB does not fit wazero's
@@ -75,15 +64,32 @@ func view(m api.Memory) engine.Memory {
 // call is the state of one call into a guest. Host functions find it through
 // the context.
 type call struct {
-	memory  memoryExport
-	stopped error
+	module   *module
+	instance api.Module // nil while its start function runs
+	stopped  error
 }
 
 type callKey struct{}
 
-func withCall(ctx context.Context, memory memoryExport) (context.Context, *call) {
-	c := &call{memory: memory}
-	return context.WithValue(ctx, callKey{}, c), c
+func withCall(ctx context.Context, c *call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
+
+// memory is the caller's, if it exports one. wazero would also hand out one
+// that is not exported, and gives a typed nil where there is none.
+func (c *call) memory(caller api.Module) engine.Memory {
+	if !c.module.exportsMemory {
+		return nil
+	}
+	// Where the export or the start function is itself a host function, wazero
+	// passes the host module. Only guests have no name.
+	if caller.Name() != "" {
+		caller = c.instance
+	}
+	if caller == nil {
+		return nil
+	}
+	return view(caller.Memory())
 }
 
 // stop ends the running guest. Unlike any other panic an exit is passed on by

@@ -23,8 +23,9 @@ type module struct {
 	compiled wazero.CompiledModule
 	imports  []engine.Import
 	exports  []engine.Export
-	memory   memoryExport
 	size     int64
+
+	exportsMemory bool
 }
 
 func newModule(rt wazero.Runtime, compiled wazero.CompiledModule, binarySize int) *module {
@@ -33,8 +34,9 @@ func newModule(rt wazero.Runtime, compiled wazero.CompiledModule, binarySize int
 		compiled: compiled,
 		imports:  importsOf(compiled),
 		exports:  exportsOf(compiled),
-		memory:   len(compiled.ExportedMemories()) > 0,
 		size:     codeFactor*int64(binarySize) + engine.PageSize,
+
+		exportsMemory: len(compiled.ExportedMemories()) > 0,
 	}
 }
 
@@ -82,10 +84,11 @@ func (m *module) Instantiate(ctx context.Context, limits engine.Limits) (_ engin
 	defer recovered("instantiate", &err)
 	defer memory.recoverRefusal(&err)
 
-	ctx, c := withCall(ctx, m.memory)
-	mod, err := m.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, memory), m.compiled, instanceConfig())
+	c := &call{module: m}
+	ctx = withCall(experimental.WithMemoryAllocator(ctx, memory), c)
+	mod, err := m.runtime.InstantiateModule(ctx, m.compiled, instanceConfig())
 	if err == nil {
-		return &instance{mod: mod, memory: m.memory}, nil
+		return &instance{module: m, mod: mod}, nil
 	}
 	err = classify(ctx, c, err)
 	if isLinkError(err) {
@@ -107,8 +110,8 @@ type noRandom struct{}
 func (noRandom) Read([]byte) (int, error) { return 0, errors.New("no random source") }
 
 type instance struct {
+	module *module
 	mod    api.Module
-	memory memoryExport
 }
 
 func (i *instance) Call(ctx context.Context, export string, args ...uint64) ([]uint64, error) {
@@ -116,14 +119,17 @@ func (i *instance) Call(ctx context.Context, export string, args ...uint64) ([]u
 	if fn == nil {
 		return nil, fmt.Errorf("%w: %q", engine.ErrNoExport, export)
 	}
-	ctx, c := withCall(ctx, i.memory)
-	results, err := fn.Call(ctx, args...)
+	c := &call{module: i.module, instance: i.mod}
+	results, err := fn.Call(withCall(ctx, c), args...)
 	if err != nil {
 		return nil, classify(ctx, c, err)
 	}
 	return results, nil
 }
 
-func (i *instance) Memory() engine.Memory { return i.memory.of(i.mod) }
+func (i *instance) Memory() engine.Memory {
+	c := call{module: i.module}
+	return c.memory(i.mod)
+}
 
 func (i *instance) Close(ctx context.Context) error { return i.mod.Close(ctx) }
