@@ -1,0 +1,126 @@
+// Package enginetest holds every engine to the contract of package engine.
+//
+// The test of a driver calls [Run], its benchmark [Benchmark]. Guests are hostile
+// and written as text; after each of them the engine has to serve a well-behaved
+// one. Outcomes are the same for every engine.
+package enginetest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/engine"
+)
+
+// Open makes an engine. The suite closes it.
+type Open func(ctx context.Context, config engine.Config) (engine.WasmRuntime, error)
+
+// Options says what an engine is held to. The zero value is what every engine
+// can do by itself.
+type Options struct {
+	// Guarded runs the cases that need the guard, which package rewrite will
+	// inject into modules: recursion that no loop header interrupts, and the
+	// bound on the native stack.
+	Guarded bool
+}
+
+// A testCase is run on an engine of its own.
+type testCase struct {
+	name string
+	run  func(t *testing.T, e *env)
+	// alone keeps other cases away: it measures what belongs to the process.
+	alone bool
+	// guarded cases wait for Options.Guarded.
+	guarded bool
+	config  engine.Config
+}
+
+// Run holds engines that open makes to the contract.
+func Run(t *testing.T, open Open, options Options) {
+	for _, c := range testCases() {
+		t.Run(c.name, func(t *testing.T) {
+			if c.guarded && !options.Guarded {
+				t.Skip("needs the guard that package rewrite injects; see Options.Guarded")
+			}
+			if !c.alone {
+				t.Parallel()
+			}
+			e := newEnv(t, open, c.config)
+			c.run(t, e)
+			e.servesNext(t)
+		})
+	}
+}
+
+func testCases() []testCase {
+	small := engine.Config{TableElements: tableCap}
+	return []testCase{
+		{name: "a spinning guest stops when its context ends", run: testSpinning, alone: true},
+		{name: "a spinning guest stops at its deadline", run: testDeadline, alone: true},
+		{name: "a blocked host function ends with the context", run: testBlocked, alone: true},
+		{name: "a context that has ended starts nothing", run: testEndedContext},
+		{name: "a stopped guest gives the processor back", run: testProcessorGivenBack, alone: true},
+		{name: "the garbage collector does not wait for a guest", run: testGarbageCollection, alone: true},
+		{name: "recursion without loops stops when its context ends", run: testRecursion, alone: true, guarded: true},
+		{name: "the garbage collector does not wait for recursion", run: testRecursionGarbage, alone: true, guarded: true},
+		{name: "native stacks are bounded", run: testNativeStack, alone: true, guarded: true},
+
+		{name: "traps have their kind", run: testTraps},
+		{name: "traps in a start function have their kind", run: testStartTraps},
+		{name: "no trap where the specification has none", run: testNoTraps},
+		{name: "recursion exhausts the call stack", run: testStackOverflow},
+		{name: "errors of host functions come back unchanged", run: testHostErrors},
+		{name: "a guest that ends itself tells its code", run: testExit},
+
+		{name: "memory grows up to its cap", run: testMemoryCap},
+		{name: "memory that starts beyond its cap", run: testMemoryTooLarge},
+		{name: "memory ends where it ends", run: testMemoryBounds},
+		{name: "memory is a view", run: testMemoryView},
+		{name: "tables grow up to their cap", run: testTableCap, config: small},
+		{name: "tables that start beyond their cap", run: testTableTooLarge, config: small},
+		{name: "tables are bounded by default", run: testTableDefault},
+
+		{name: "malformed modules are refused", run: testMalformed},
+		{name: "invalid modules are refused", run: testInvalid},
+		{name: "modules that lie about sizes are refused", run: testLies},
+		{name: "every prefix of a module", run: testPrefixes},
+		{name: "every flipped bit of a module", run: testBitFlips},
+		{name: "segments out of bounds", run: testSegments},
+		{name: "imports and exports are listed", run: testLists},
+		{name: "imports that nobody offers", run: testMissingImports},
+		{name: "imports of anything but functions", run: testOtherImports},
+		{name: "exports that are not there", run: testMissingExports},
+		{name: "names of modules mean nothing", run: testNames},
+
+		{name: "host functions get what the guest passes", run: testHostValues},
+		{name: "host functions get the caller's memory", run: testHostMemory},
+		{name: "host functions get the context of the call", run: testHostContext},
+		{name: "two host functions of one name", run: testDuplicateHostFuncs},
+
+		{name: "an instance never sees another's state", run: testIsolation},
+		{name: "a hundred instances at once", run: testConcurrency},
+		{name: "compilation at once", run: testConcurrentCompile},
+		{name: "instances outlive their module", run: testModuleClosed},
+		{name: "closing twice", run: testCloseTwice},
+
+		{name: "artefacts", run: testArtefacts},
+		{name: "artefacts keep limits", run: testArtefactLimits, config: small},
+		{name: "damaged artefacts", run: testDamagedArtefacts},
+		{name: "the fingerprint tells configurations apart", run: testFingerprint},
+		{name: "invalid modules have no artefact", run: testInvalidArtefact},
+		{name: "artefacts are loaded at once", run: testConcurrentLoad},
+	}
+}
+
+// servesNext sees to it that the engine works for well-behaved guests.
+func (e *env) servesNext(t *testing.T) {
+	t.Helper()
+	instance := e.instance(t, `(func (export "add") (param i32 i32) (result i32)
+		(i32.add (local.get 0) (local.get 1)))`)
+	got, err := instance.Call(t.Context(), "add", 2, 3)
+	require.NoError(t, err, "the next guest")
+	assert.Equal(t, []uint64{5}, got, "the next guest")
+}
