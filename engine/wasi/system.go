@@ -113,12 +113,12 @@ func (s *System) mount(m *Mount) {
 // Close closes what the guest has left open. The streams and roots of the
 // configuration stay open.
 func (s *System) Close() error {
-	var errs []error
+	var failed error
 	for i := range s.fds {
 		if f := s.fds[i].file; f != nil {
-			errs = append(errs, f.close())
+			failed = errors.Join(failed, f.close())
 		}
 	}
 	s.fds = nil
-	return errors.Join(errs...)
+	return failed
 }
