@@ -12,7 +12,6 @@ import (
 	"go.uber.org/goleak"
 
 	"wasmwhisk/engine"
-	"wasmwhisk/internal/wat"
 )
 
 // errStop is the cause with which the suite ends contexts.
@@ -188,29 +187,4 @@ func heldByProcess() int64 {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	return int64(stats.Sys)
-}
-
-// overshoot measures how long after its deadline a spinning guest is stopped.
-func overshoot(b *testing.B, e *env) {
-	m, err := e.rt.Compile(b.Context(), wat.Must(imports+`(func (export "f") (loop br 0))`))
-	require.NoError(b, err)
-	closeAtEnd(b, m)
-	var late time.Duration
-	for b.Loop() {
-		late += e.late(b, m)
-	}
-	b.ReportMetric(float64(late.Microseconds())/float64(b.N), "µs-late/op")
-}
-
-func (e *env) late(b *testing.B, m engine.Module) time.Duration {
-	instance, err := m.Instantiate(b.Context(), engine.Limits{})
-	require.NoError(b, err)
-	ctx, stop := context.WithTimeout(b.Context(), 5*time.Millisecond)
-	defer stop()
-	_, err = instance.Call(ctx, "f")
-	deadline, _ := ctx.Deadline()
-	late := time.Since(deadline)
-	require.ErrorIs(b, err, context.DeadlineExceeded)
-	require.NoError(b, instance.Close(b.Context()))
-	return late
 }

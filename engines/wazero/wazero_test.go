@@ -9,12 +9,22 @@ import (
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/enginetest"
 	wazeroengine "wasmwhisk/engines/wazero"
+	"wasmwhisk/internal/guest"
+	"wasmwhisk/internal/guest/guesttest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestCompiler(t *testing.T)    { enginetest.Run(t, compiler, enginetest.Options{}) }
 func TestInterpreter(t *testing.T) { enginetest.Run(t, interpreter, enginetest.Options{}) }
+
+func BenchmarkCompiler(b *testing.B) {
+	enginetest.Benchmark(b, compiler, guesttest.Build(b, "wasmwhisk/examples/add", guest.Reactor))
+}
+
+func BenchmarkInterpreter(b *testing.B) {
+	enginetest.Benchmark(b, interpreter, guesttest.Build(b, "wasmwhisk/examples/add", guest.Reactor))
+}
 
 func compiler(ctx context.Context, config engine.Config) (engine.WasmRuntime, error) {
 	return wazeroengine.NewCompiler(ctx, config)
