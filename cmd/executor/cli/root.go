@@ -91,7 +91,7 @@ environment, then the file.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return errUsage(err) })
 	root.PersistentFlags().String("config", "", "read flags from `FILE`")
 	root.Flags().AddFlagSet(serve.Flags())
-	root.AddCommand(serve, newQuickstartCommand(env), newPrecompileCommand(env),
+	root.AddCommand(serve, newQuickstartCommand(env), newRunCommand(env), newPrecompileCommand(env),
 		newEnginesCommand(env), newVersionCommand(env))
 	return root
 }
