@@ -18,6 +18,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestCompiler(t *testing.T)    { enginetest.Run(t, compiler, enginetest.Options{}) }
 func TestInterpreter(t *testing.T) { enginetest.Run(t, interpreter, enginetest.Options{}) }
 
+func FuzzCompilerEqualsInterpreter(f *testing.F) { enginetest.FuzzSame(f, compiler, interpreter) }
+
 func BenchmarkCompiler(b *testing.B) {
 	enginetest.Benchmark(b, compiler, guesttest.Build(b, "wasmwhisk/examples/add", guest.Reactor))
 }

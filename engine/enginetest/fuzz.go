@@ -1,0 +1,66 @@
+package enginetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/engine"
+	"wasmwhisk/internal/wat"
+)
+
+// FuzzSame runs generated modules on two engines, which have to agree on the
+// results, the trap and the whole memory.
+func FuzzSame(f *testing.F, one, other Open) {
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // seeds of a corpus that is the same in every run
+	for range 40 {
+		seed := make([]byte, 400)
+		for i := range seed {
+			seed[i] = byte(random.Uint32())
+		}
+		f.Add(seed)
+	}
+	a, b := newEnv(f, one, engine.Config{}), newEnv(f, other, engine.Config{})
+	f.Fuzz(func(t *testing.T, seed []byte) {
+		source := Generate(seed)
+		binary, err := wat.Compile(source)
+		require.NoError(t, err, "assemble %s", source)
+		got, want := a.ending(t, binary), b.ending(t, binary)
+		if got.timedOut || want.timedOut {
+			t.Skip("too slow to tell")
+		}
+		require.Equal(t, want.what, got.what, "of %s", source)
+		require.True(t, bytes.Equal(want.memory, got.memory), "memories differ after %s", source)
+	})
+}
+
+// An ending is all that a caller sees of a guest.
+type ending struct {
+	what     string
+	memory   []byte
+	timedOut bool
+}
+
+func (e *env) ending(t *testing.T, binary []byte) ending {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	defer stop()
+	m, err := e.rt.Compile(ctx, binary)
+	require.NoError(t, err)
+	defer m.Close(t.Context())
+	instance, err := m.Instantiate(ctx, engine.Limits{})
+	require.NoError(t, err)
+	defer instance.Close(t.Context())
+	results, err := instance.Call(ctx, "f", 5, 1<<40)
+	return ending{
+		what:     fmt.Sprint(results, err),
+		memory:   bytes.Clone(instance.Memory()),
+		timedOut: errors.Is(err, context.DeadlineExceeded),
+	}
+}
