@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -94,10 +93,6 @@ func (e *Executor) send(c echo.Context, status int, contentType string, body []b
 	res := c.Response()
 	if res.Committed {
 		return nil
-	}
-	conn := http.NewResponseController(res)
-	if err := conn.SetWriteDeadline(time.Now().Add(e.config.HTTP.Write)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
 	}
 	res.Header().Set(echo.HeaderContentType, contentType)
 	res.Header().Set(echo.HeaderContentLength, strconv.Itoa(len(body)))

@@ -722,3 +722,20 @@ func TestConnectionsAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 200, res.StatusCode)
 }
+
+func TestClientThatDoesNotReadIsClosed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(c *Config) { c.HTTP.Write = 100 * time.Millisecond })
+	f.init(f.single, echoGuest())
+	conn, err := net.Dial("tcp", strings.TrimPrefix(f.single, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	body := runBody(`{"a":"` + strings.Repeat("x", 1<<20-100) + `"}`)
+	request := fmt.Sprintf("POST /run HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	for range 100 {
+		if _, err = io.WriteString(conn, request); err != nil {
+			break
+		}
+	}
+	assert.Error(t, err, "writing on while nothing is read")
+}

@@ -84,8 +84,9 @@ type ring struct {
 	limit int
 
 	mu    sync.Mutex
-	lines []sandbox.Line
-	bytes int
+	lines []sandbox.Line // the first of them are dropped
+	drops int            // how many
+	bytes int            // of those that are not
 }
 
 func (r *ring) write(lines []sandbox.Line) error {
@@ -100,23 +101,25 @@ func (r *ring) write(lines []sandbox.Line) error {
 }
 
 // dropLocked forgets the oldest lines past the limit. What is left moves to the
-// front, so that the lines dropped can be collected.
+// front only when half of the room is wasted, so that a line costs the same
+// however many are kept.
 func (r *ring) dropLocked() {
-	drop := 0
-	for ; r.bytes > r.limit && drop < len(r.lines); drop++ {
-		r.bytes -= len(r.lines[drop].Text) + lineBytes
+	for r.bytes > r.limit && r.drops < len(r.lines) {
+		r.bytes -= len(r.lines[r.drops].Text) + lineBytes
+		r.lines[r.drops] = sandbox.Line{}
+		r.drops++
 	}
-	if drop > 0 {
-		kept := copy(r.lines, r.lines[drop:])
+	if r.drops > len(r.lines)/2 {
+		kept := copy(r.lines, r.lines[r.drops:])
 		clear(r.lines[kept:])
-		r.lines = r.lines[:kept]
+		r.lines, r.drops = r.lines[:kept], 0
 	}
 }
 
 func (r *ring) snapshot() []sandbox.Line {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]sandbox.Line(nil), r.lines...)
+	return append([]sandbox.Line(nil), r.lines[r.drops:]...)
 }
 
 // both writes to two sinks. One that fails does not keep lines from the other.

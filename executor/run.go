@@ -85,15 +85,14 @@ func (l Limits) limit(deadline, now time.Time) time.Duration {
 	return max(min(deadline.Sub(now), l.MaxTimeout), 0)
 }
 
-// run is an activation in a container. Its logs are in the container's when it
+// run is an activation in a container that begins now. Its logs are in the container's when it
 // returns; the error says why there is no result.
-func (e *Executor) run(ctx context.Context, c *container, req runRequest, t *timings) (sandbox.Outcome, error) {
+func (e *Executor) run(ctx context.Context, c *container, req runRequest, now time.Time, t *timings) (sandbox.Outcome, error) {
 	a, err := c.use()
 	if err != nil {
 		return sandbox.Outcome{}, err
 	}
 	defer c.done(a)
-	now := time.Now()
 	limit := e.config.Limits.limit(req.deadline, now)
 	deadline := now.Add(limit)
 	leave, err := e.await(ctx, c, deadline)

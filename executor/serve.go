@@ -45,11 +45,12 @@ func (e *Executor) serveRun(c echo.Context, ct *container, decode func() (runReq
 	if err != nil {
 		return err
 	}
-	t.since(phaseDecode, began)
+	decoded := time.Now()
+	t.add(phaseDecode, decoded.Sub(began))
 	if len(req.input) > e.config.Limits.PayloadBytes {
 		return tooLarge(int64(len(req.input)), int64(e.config.Limits.PayloadBytes))
 	}
-	out, err := e.run(c.Request().Context(), ct, req, &t)
+	out, err := e.run(c.Request().Context(), ct, req, decoded, &t)
 	setTiming(c, &t)
 	e.report(c, ct, req, out, err, &t, time.Since(began))
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
@@ -43,7 +44,7 @@ func (e *Executor) serve(ctx context.Context, address string, handler http.Handl
 	}
 	limits := e.config.HTTP
 	s := &server{
-		listener: limit(listener, e.connLimit),
+		listener: &limitedListener{Listener: listener, slots: e.connLimit, write: limits.Write, closed: make(chan struct{})},
 		done:     make(chan struct{}),
 		http: &http.Server{
 			Handler:           handler,
@@ -136,16 +137,13 @@ func (e *Executor) gated(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// limit has connections wait once there are as many as slots holds. The slots
-// are shared by all listeners; a connection takes one after it was accepted, so
-// that a listener that waits for clients holds none.
-func limit(l net.Listener, slots chan struct{}) net.Listener {
-	return &limitedListener{Listener: l, slots: slots, closed: make(chan struct{})}
-}
-
+// limitedListener has connections wait once there are as many as slots holds.
+// The slots are shared by all listeners; a connection takes one after it was
+// accepted, so that a listener that waits for clients holds none.
 type limitedListener struct {
 	net.Listener
 	slots  chan struct{}
+	write  time.Duration // for a client to take what is written
 	once   sync.Once
 	closed chan struct{}
 }
@@ -157,7 +155,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 	select {
 	case l.slots <- struct{}{}:
-		return &limitedConn{Conn: conn, slots: l.slots}, nil
+		return newLimitedConn(conn, l.slots, l.write), nil
 	case <-l.closed:
 		return nil, errors.Join(net.ErrClosed, conn.Close())
 	}
@@ -168,13 +166,32 @@ func (l *limitedListener) Close() error {
 	return l.Listener.Close()
 }
 
+// limitedConn gives its slot back when it is closed, and closes when its client
+// takes too long to read.
 type limitedConn struct {
 	net.Conn
-	slots chan struct{}
-	once  sync.Once
+	slots   chan struct{}
+	once    sync.Once
+	timeout time.Duration
+	stuck   *time.Timer
+}
+
+func newLimitedConn(conn net.Conn, slots chan struct{}, timeout time.Duration) *limitedConn {
+	c := &limitedConn{Conn: conn, slots: slots, timeout: timeout}
+	c.stuck = time.AfterFunc(timeout, func() { _ = conn.Close() })
+	c.stuck.Stop()
+	return c
+}
+
+// Write is called by one goroutine at a time: net/http's.
+func (c *limitedConn) Write(p []byte) (int, error) {
+	c.stuck.Reset(c.timeout)
+	defer c.stuck.Stop()
+	return c.Conn.Write(p)
 }
 
 func (c *limitedConn) Close() error {
+	c.stuck.Stop()
 	err := c.Conn.Close()
 	c.once.Do(func() { <-c.slots })
 	return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -68,18 +69,17 @@ func (r *receiver) receive(c echo.Context, limit int64) (body []byte, free func(
 	return body, free, nil
 }
 
-// read has the client send its body within the time allowed, and no more: the
-// deadline must not outlive the body, or it would end the activation.
+// read has the client send its body within the time allowed. That is a timer's
+// work because a read deadline would have to be taken back for what follows, and
+// setting one twice costs more than reading a usual body.
 func (r *receiver) read(c echo.Context, limit int64) ([]byte, error) {
-	conn := http.NewResponseController(c.Response())
-	if err := conn.SetReadDeadline(time.Now().Add(r.timeout)); err != nil {
-		return nil, err
-	}
+	conn := http.NewResponseController(c.Response().Writer) // not echo's, which serves others later
+	late := time.AfterFunc(r.timeout, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	body, err := readAll(c.Request().Body, c.Request().ContentLength, limit)
-	if err != nil {
-		return nil, err
+	if !late.Stop() && err == nil {
+		err = brokenBody(os.ErrDeadlineExceeded)
 	}
-	return body, conn.SetReadDeadline(time.Time{})
+	return body, err
 }
 
 // readAll reads a body of n bytes, or of unknown length if n is negative. The
