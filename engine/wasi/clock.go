@@ -16,9 +16,9 @@ const (
 )
 
 // started is where the monotonic clocks of all systems of this process start to
-// count: at the wall-clock time of then. So the monotonic time of a guest whose
-// memory was captured earlier, by this process or by one before it, lies in the
-// past of every later sandbox.
+// count: at the wall-clock time of then. So what a captured guest remembers, from
+// this process or from one before it, lies in the past of every later sandbox,
+// unless the host's clock was set back between two processes.
 var started = time.Now()
 
 // clock tells one guest the time.

@@ -17,12 +17,16 @@ type directory struct {
 
 func (d *directory) kind() kind { return kindDirectory }
 
+// directoryFlags open a directory. That it should not block spares os.File from
+// finding out whether it can be polled.
+const directoryFlags = os.O_RDONLY | unix.O_DIRECTORY | unix.O_NONBLOCK
+
 // file is the directory itself, opened when it is first needed.
 func (d *directory) file() (*os.File, error) {
 	if d.self != nil {
 		return d.self, nil
 	}
-	f, err := d.root.OpenFile(".", os.O_RDONLY|unix.O_DIRECTORY, 0)
+	f, err := d.root.OpenFile(".", directoryFlags, 0)
 	if err != nil {
 		return nil, err
 	}

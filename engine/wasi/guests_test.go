@@ -30,6 +30,9 @@ func forPrograms(t *testing.T, test func(program)) {
 	for name, openEngine := range engines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if raceDetector && name == "wazero compiler" {
+				t.Skip("the race detector slows compilation down tenfold and sees nothing of what is compiled")
+			}
 			module, err := open(t, openEngine).Compile(t.Context(), binary)
 			require.NoError(t, err)
 			t.Cleanup(func() { _ = module.Close(context.Background()) })

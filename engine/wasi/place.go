@@ -83,7 +83,7 @@ func (d *directory) openParent(path string) (*os.File, error) {
 	if path == "" {
 		return d.file()
 	}
-	f, err := d.root.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	f, err := d.root.OpenFile(path, directoryFlags, 0)
 	return f, confined(err)
 }
 

@@ -2,7 +2,6 @@ package wasi
 
 import (
 	"encoding/binary"
-	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -44,16 +43,24 @@ func kindOfMode(mode uint32) kind {
 	return kindUnknown
 }
 
-// kindOfStream tells a terminal from everything else.
+// kindOfStream tells a terminal from everything else. Guests take any character
+// device for a terminal, so that only terminals must be one.
 func kindOfStream(stream any) kind {
 	f, ok := stream.(*os.File)
 	if !ok {
 		return kindUnknown
 	}
-	if fi, err := f.Stat(); err == nil && fi.Mode()&fs.ModeCharDevice != 0 {
-		return kindCharacter
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return kindUnknown
 	}
-	return kindUnknown
+	found := kindUnknown
+	_ = conn.Control(func(fd uintptr) {
+		if _, err := unix.IoctlGetWinsize(int(fd), unix.TIOCGWINSZ); err == nil {
+			found = kindCharacter
+		}
+	})
+	return found
 }
 
 // filestat is what preview1 tells about a file. Times are in nanoseconds since

@@ -151,6 +151,17 @@ func TestSocketsDoNotExist(t *testing.T) {
 	g.gives(eBADF, "sock_send", 1<<32-1, 0, 0, 0, 0)
 }
 
+func TestGuestWithoutMemory(t *testing.T) {
+	t.Parallel()
+	for _, f := range Functions() {
+		g := newGuest(t, Config{Args: []string{"a"}, Mounts: []Mount{mount(t, t.TempDir(), ReadWrite)}})
+		g.mem = nil
+		for fd := range uint64(4) {
+			_, _ = g.call(f.Name, slices.Concat([]uint64{fd}, slices.Repeat([]uint64{1}, 8))[:len(f.Type.Params)]...)
+		}
+	}
+}
+
 // TestEveryPointerIsChecked gives each function only huge parameters.
 func TestEveryPointerIsChecked(t *testing.T) {
 	t.Parallel()
