@@ -128,14 +128,14 @@ func (e *env) requireErrorOrWorks(t *testing.T, binary []byte, dir string) {
 }
 
 func testFingerprint(t *testing.T, e *env) {
-	print := precompiler(t, e.rt).Fingerprint()
-	assert.NotEmpty(t, print)
-	assert.Equal(t, print, precompiler(t, e.another(t)).Fingerprint(), "of an equal engine")
+	want := precompiler(t, e.rt).Fingerprint()
+	require.NotEmpty(t, want)
+	assert.Equal(t, want, precompiler(t, e.another(t)).Fingerprint(), "of an equal engine")
 	config := e.config
 	config.TableElements = engine.DefaultTableElements
-	assert.Equal(t, print, precompiler(t, e.with(t, config)).Fingerprint(), "with the default spelled out")
+	assert.Equal(t, want, precompiler(t, e.with(t, config)).Fingerprint(), "with the default spelled out")
 	config.TableElements = 99
-	assert.NotEqual(t, print, precompiler(t, e.with(t, config)).Fingerprint(), "with another bound on tables")
+	assert.NotEqual(t, want, precompiler(t, e.with(t, config)).Fingerprint(), "with another bound on tables")
 }
 
 func testInvalidArtefact(t *testing.T, e *env) {

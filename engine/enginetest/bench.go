@@ -43,6 +43,7 @@ type benchGuest struct {
 }
 
 func (e *env) benchmark(b *testing.B, g benchGuest) {
+	b.Helper()
 	ctx := wasi.NewContext(b.Context(), wasi.NewSystem(wasi.Config{}))
 	ctx = host.NewContext(ctx, host.NewSystem(host.Config{}))
 	m, err := e.rt.Compile(ctx, g.binary)
@@ -83,6 +84,7 @@ func (g benchGuest) fresh(ctx context.Context, m engine.Module) error {
 }
 
 func each(b *testing.B, run func() error) {
+	b.Helper()
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := run(); err != nil {
@@ -93,6 +95,7 @@ func each(b *testing.B, run func() error) {
 
 // benchmarkCompile uses a new engine each time: engines may remember binaries.
 func (e *env) benchmarkCompile(b *testing.B, binary []byte) {
+	b.Helper()
 	each(b, func() error {
 		b.StopTimer()
 		rt, err := e.open(b.Context(), e.config)
@@ -107,6 +110,7 @@ func (e *env) benchmarkCompile(b *testing.B, binary []byte) {
 }
 
 func (e *env) benchmarkLoad(b *testing.B, binary []byte) {
+	b.Helper()
 	p, ok := e.rt.(engine.Precompiler)
 	if !ok {
 		b.Skip("the engine keeps no artefacts")

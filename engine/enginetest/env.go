@@ -128,6 +128,7 @@ type closer interface {
 }
 
 func closeAtEnd(t testing.TB, c closer) {
+	t.Helper()
 	t.Cleanup(func() { require.NoError(t, c.Close(context.WithoutCancel(t.Context()))) })
 }
 

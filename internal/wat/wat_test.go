@@ -312,12 +312,16 @@ func TestGuestsRun(t *testing.T) {
 		args   []uint64
 		want   []uint64
 	}{
-		"folded recursion": {`(func $fac (export "f") (param $n i64) (result i64)
+		"folded recursion": {
+			`(func $fac (export "f") (param $n i64) (result i64)
 			(if (result i64) (i64.eqz (local.get $n))
 				(then (i64.const 1))
 				(else (i64.mul (local.get $n) (call $fac (i64.sub (local.get $n) (i64.const 1)))))))`,
-			[]uint64{10}, []uint64{3628800}},
-		"flat loop": {`(func (export "f") (param $n i64) (result i64) (local $acc i64)
+			[]uint64{10},
+			[]uint64{3628800},
+		},
+		"flat loop": {
+			`(func (export "f") (param $n i64) (result i64) (local $acc i64)
 			i64.const 1
 			local.set $acc
 			block $done
@@ -337,46 +341,72 @@ func TestGuestsRun(t *testing.T) {
 				end
 			end
 			local.get $acc)`,
-			[]uint64{10}, []uint64{3628800}},
-		"several values": {`(func $swap (param i32 i32) (result i32 i32) local.get 1 local.get 0)
+			[]uint64{10},
+			[]uint64{3628800},
+		},
+		"several values": {
+			`(func $swap (param i32 i32) (result i32 i32) local.get 1 local.get 0)
 			(func (export "f") (param i32) (result i32 i32)
 				(call $swap (local.get 0) (i32.const 7))
 				(block (param i32 i32) (result i32 i32) call $swap)
 				(loop (param i32 i32) (result i32 i32) call $swap))`,
-			[]uint64{3}, []uint64{7, 3}},
-		"br_table": {`(func (export "f") (param i32) (result i32)
+			[]uint64{3},
+			[]uint64{7, 3},
+		},
+		"br_table": {
+			`(func (export "f") (param i32) (result i32)
 			(block $c (block $b (block $a (br_table $a $b $c (local.get 0)))
 				(return (i32.const 10))) (return (i32.const 11))) (i32.const 12))`,
-			[]uint64{1}, []uint64{11}},
-		"call_indirect through a typed table": {`(type $t (func (result i32)))
+			[]uint64{1},
+			[]uint64{11},
+		},
+		"call_indirect through a typed table": {
+			`(type $t (func (result i32)))
 			(table funcref (elem $one $two))
 			(func $one (result i32) i32.const 1) (func $two (type $t) i32.const 2)
 			(func (export "f") (param i32) (result i32) (call_indirect (type $t) (local.get 0)))`,
-			[]uint64{1}, []uint64{2}},
-		"data and memory": {`(memory 1) (data (i32.const 4) "\01\02" "\03") (data $p "\ff\ee\dd")
+			[]uint64{1},
+			[]uint64{2},
+		},
+		"data and memory": {
+			`(memory 1) (data (i32.const 4) "\01\02" "\03") (data $p "\ff\ee\dd")
 			(func (export "f") (param i32) (result i32)
 				(memory.init $p (i32.const 6) (i32.const 1) (i32.const 1))
 				(memory.copy (i32.const 7) (i32.const 4) (i32.const 1))
 				(i32.load (local.get 0)))`,
-			[]uint64{4}, []uint64{0x01ee0201}},
-		"tables": {`(table $t 1 externref) (table $u 2 funcref) (elem $e func $g $g) (func $g)
+			[]uint64{4},
+			[]uint64{0x01ee0201},
+		},
+		"tables": {
+			`(table $t 1 externref) (table $u 2 funcref) (elem $e func $g $g) (func $g)
 			(func (export "f") (param i32) (result i32)
 				(table.init $u $e (i32.const 0) (i32.const 0) (i32.const 2))
 				(table.grow $t (ref.null extern) (local.get 0))
 				(i32.add (table.size $t))
 				(i32.add (ref.is_null (table.get $u (i32.const 1)))))`,
-			[]uint64{5}, []uint64{1 + 6}},
-		"start and globals": {`(global $g (mut i32) (i32.const 1)) (global $h i32 (i32.const 5))
+			[]uint64{5},
+			[]uint64{1 + 6},
+		},
+		"start and globals": {
+			`(global $g (mut i32) (i32.const 1)) (global $h i32 (i32.const 5))
 			(func $s (global.set $g (i32.const 40))) (start $s)
 			(func (export "f") (param i32) (result i32)
 				(i32.add (local.get 0) (i32.add (global.get $g) (global.get $h))))`,
-			[]uint64{1}, []uint64{46}},
-		"floats": {`(func (export "f") (param f64) (result f64)
+			[]uint64{1},
+			[]uint64{46},
+		},
+		"floats": {
+			`(func (export "f") (param f64) (result f64)
 			(f64.add (local.get 0) (f64.promote_f32 (f32.const 0x1.8p1))))`,
-			[]uint64{api.EncodeF64(0.5)}, []uint64{api.EncodeF64(3.5)}},
-		"saturation and sign extension": {`(func (export "f") (param i32) (result i64 i32)
+			[]uint64{api.EncodeF64(0.5)},
+			[]uint64{api.EncodeF64(3.5)},
+		},
+		"saturation and sign extension": {
+			`(func (export "f") (param i32) (result i64 i32)
 			(i64.trunc_sat_f64_u (f64.const inf)) (i32.extend8_s (local.get 0)))`,
-			[]uint64{0x80}, []uint64{1<<64 - 1, 0xffffff80}},
+			[]uint64{0x80},
+			[]uint64{1<<64 - 1, 0xffffff80},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
