@@ -1,13 +1,17 @@
 package wasi
 
 import (
+	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -288,6 +292,46 @@ func TestSpecialFilesDoNotBlock(t *testing.T) {
 	require.Equal(t, kindUnknown, g.status(eSUCCESS, root, "fifo", 0).kind)
 	g.rename(eSUCCESS, root, "fifo", root, "renamed")
 	g.on(eSUCCESS, "path_unlink_file", root, "renamed")
+}
+
+// TestResolvingEndsWithContext: what leads to a file can be long.
+func TestResolvingEndsWithContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	g := rooted(t, tree(t, map[string]string{"f": "text"}), ReadOnly)
+	g.ctx = ctx
+	cancel(errTimeUp)
+	p, n := g.put("f")
+	_, err := g.call("path_open", root, 0, p, n, 0, 0, 0, 0, out)
+	require.Equal(t, errTimeUp, err)
+	_, err = g.call("path_filestat_get", root, 0, p, n, 2048)
+	require.Equal(t, errTimeUp, err)
+}
+
+// TestSystemsShareAMount lets many activations work in one directory at once.
+func TestSystemsShareAMount(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, map[string]string{"shared": "text", "d/": ""})
+	m := mount(t, dir, ReadWrite)
+	var running sync.WaitGroup
+	for i := range 50 {
+		running.Go(func() {
+			g := newGuest(t, Config{Mounts: []Mount{m}})
+			name := fmt.Sprint("d/", i)
+			fd := g.opened(root, name, toCreate)
+			_, _ = g.write(fd, name)
+			g.rename(eSUCCESS, root, name, root, name+"-done")
+			g.list(g.opened(root, "d", toRead), 4096)
+			text, _, _ := g.read(g.opened(root, "shared", toRead), 10)
+			assert.Equal(t, "text", text)
+			assert.NoError(t, g.system.Close())
+		})
+	}
+	running.Wait()
+	for i := range 50 {
+		name := fmt.Sprint("d/", i)
+		require.Equal(t, name, content(t, dir, name+"-done"))
+	}
 }
 
 // TestLongPathsAreCheap resolves the most expensive paths a guest can build, in a

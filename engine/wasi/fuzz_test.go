@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -60,8 +61,8 @@ func FuzzFunctions(f *testing.F) {
 		beside := snapshot(t, filepath.Join(filepath.Dir(dir), "secret"))
 		kept := snapshot(t, readOnly)
 
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel() // so that nothing waits
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond) // for what waits
+		defer cancel()
 		g := newGuest(t, Config{
 			Args: []string{"a"}, Env: []string{"A=1"}, Stdin: bytes.NewReader(memory),
 			Mounts: []Mount{mount(t, dir, ReadWrite), mount(t, readOnly, ReadOnly)},

@@ -60,7 +60,7 @@ func (r request) needs() rights {
 	return need
 }
 
-func (s *System) pathOpen(_ context.Context, mem engine.Memory, a args) error {
+func (s *System) pathOpen(ctx context.Context, mem engine.Memory, a args) error {
 	r, err := a.request()
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (s *System) pathOpen(_ context.Context, mem engine.Memory, a args) error {
 	if _, err := mem.Range(a.u32(8), 4); err != nil {
 		return err
 	}
-	fd, err := s.open(a.u32(0), path, r)
+	fd, err := s.open(ctx, a.u32(0), path, r)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (s *System) pathOpen(_ context.Context, mem engine.Memory, a args) error {
 }
 
 // open opens the path, which starts from dir, under a number of its own.
-func (s *System) open(dir uint32, path string, r request) (uint32, error) {
+func (s *System) open(ctx context.Context, dir uint32, path string, r request) (uint32, error) {
 	fd, err := s.free()
 	if err != nil {
 		return 0, err
@@ -92,7 +92,7 @@ func (s *System) open(dir uint32, path string, r request) (uint32, error) {
 	if r.base&^parent.inheriting&(rightFdRead|rightFdWrite) != 0 {
 		return 0, eNOTCAPABLE
 	}
-	f, err := d.open(path, r)
+	f, err := d.open(ctx, path, r)
 	if err != nil {
 		return 0, err
 	}
@@ -102,8 +102,8 @@ func (s *System) open(dir uint32, path string, r request) (uint32, error) {
 	return fd, nil
 }
 
-func (d *directory) open(path string, r request) (file, error) {
-	p, err := d.resolve(path, r.follow && !r.has(openExclusive))
+func (d *directory) open(ctx context.Context, path string, r request) (file, error) {
+	p, err := d.resolve(ctx, path, r.follow && !r.has(openExclusive))
 	if err != nil {
 		return nil, err
 	}

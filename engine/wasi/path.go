@@ -40,7 +40,7 @@ func (s *System) changed(mem engine.Memory, a args, fd, path int, need rights) (
 
 // existing is the place of something that exists. Parameters 0 to 3 are a
 // directory, lookup flags, and a path.
-func (s *System) existing(mem engine.Memory, a args, need rights) (*place, error) {
+func (s *System) existing(ctx context.Context, mem engine.Memory, a args, need rights) (*place, error) {
 	d, err := s.directory(a.u32(0), need)
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (s *System) existing(mem engine.Memory, a args, need rights) (*place, error
 	if err != nil {
 		return nil, err
 	}
-	p, err := d.resolve(path, a.u32(1) == lookupFollow)
+	p, err := d.resolve(ctx, path, a.u32(1) == lookupFollow)
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +86,8 @@ func (p *place) vacant() error {
 	return nil
 }
 
-func (s *System) pathFilestatGet(_ context.Context, mem engine.Memory, a args) error {
-	p, err := s.existing(mem, a, rightPathFilestatGet)
+func (s *System) pathFilestatGet(ctx context.Context, mem engine.Memory, a args) error {
+	p, err := s.existing(ctx, mem, a, rightPathFilestatGet)
 	if err != nil {
 		return err
 	}
@@ -95,12 +95,12 @@ func (s *System) pathFilestatGet(_ context.Context, mem engine.Memory, a args) e
 	return filestatOf(&p.status).put(mem, a.u32(4))
 }
 
-func (s *System) pathFilestatSetTimes(_ context.Context, mem engine.Memory, a args) error {
+func (s *System) pathFilestatSetTimes(ctx context.Context, mem engine.Memory, a args) error {
 	times, err := a.times(4)
 	if err != nil {
 		return err
 	}
-	p, err := s.existing(mem, a, rightPathFilestatSetTimes)
+	p, err := s.existing(ctx, mem, a, rightPathFilestatSetTimes)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package wasi
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path"
@@ -37,9 +38,13 @@ func (p *place) dirfd() int  { return int(p.parent.Fd()) }
 func (p *place) isDir() bool { return p.exists && p.kind() == kindDirectory }
 
 // resolve finds the place that path leads to from d. If that is a link, it is
-// followed only if follow says so.
-func (d *directory) resolve(path string, follow bool) (*place, error) {
+// followed only if follow says so. Every link can take as long as a path of the
+// guest's making can, so that each is a chance to stop.
+func (d *directory) resolve(ctx context.Context, path string, follow bool) (*place, error) {
 	for range maxLinks + 1 {
+		if ctx.Err() != nil {
+			return nil, interrupted(ctx)
+		}
 		p, err := d.locate(path)
 		if err != nil {
 			return nil, err
