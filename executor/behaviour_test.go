@@ -86,18 +86,19 @@ func TestEnvironment(t *testing.T) {
 	f := newFixture(t, func(c *Config) {
 		c.HostEnv = []string{"__OW_API_HOST=https://host.example", "HOST=host", "BOTH=host", "ALL=host"}
 	})
-	f.init(f.single, probeGuest(t), `"env":{"SOME_VAR":"xyz","ANOTHER_VAR":"","BOTH":"init","ALL":"init","LIST":[1,2],"EQUAL":"a=b=c","__OW_NAMESPACE":"init"}`)
+	f.init(f.single, environGuest(), `"env":{"SOME_VAR":"xyz","ANOTHER_VAR":"","BOTH":"init","ALL":"init","LIST":[1,2],"EQUAL":"a=b=c","__OW_NAMESPACE":"init"}`)
 	const seven = `"namespace":"guest","action_name":"/guest/probe","action_version":"0.0.1","activation_id":"123","transaction_id":"tid","deadline":"99999999999999","api_key":"uuid:key"`
 	for _, id := range []string{"one", "two"} {
-		r := f.run(f.single, `{"op":"env"}`, seven, `"extra":{"k":[1]}`, fmt.Sprintf(`"only_%s":"x"`, id))
+		r := f.run(f.single, `{}`, seven, `"extra":[{}]`, fmt.Sprintf(`"only_%s":"x"`, id))
 		require.Equal(t, 200, r.status, r.body)
-		var env []string
-		require.NoError(t, json.Unmarshal([]byte(r.body), &env))
+		var got struct{ Env string }
+		require.NoError(t, json.Unmarshal([]byte(r.body), &got))
+		env := strings.Split(strings.TrimSuffix(got.Env, "|"), "|")
 		slices.Sort(env)
 		assert.Equal(t, []string{
 			"ALL=init", "ANOTHER_VAR=", "BOTH=init", "EQUAL=a=b=c", "HOST=host", "LIST=[1,2]", "SOME_VAR=xyz",
 			"__OW_ACTION_NAME=/guest/probe", "__OW_ACTION_VERSION=0.0.1", "__OW_ACTIVATION_ID=123", "__OW_API_HOST=https://host.example",
-			"__OW_API_KEY=uuid:key", "__OW_DEADLINE=99999999999999", `__OW_EXTRA={"k":[1]}`, "__OW_NAMESPACE=guest",
+			"__OW_API_KEY=uuid:key", "__OW_DEADLINE=99999999999999", "__OW_EXTRA=[{}]", "__OW_NAMESPACE=guest",
 			"__OW_ONLY_" + strings.ToUpper(id) + "=x", "__OW_TRANSACTION_ID=tid",
 		}, env)
 	}
@@ -124,31 +125,35 @@ func TestDirectories(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	f := newFixture(t, func(c *Config) { c.DirRoot = filepath.Join(root, "dirs") })
-	binary := probeGuest(t)
 	const granted = `"annotations":{"dir":"/tmp/data"}`
 	of := func(namespace string) string { return fmt.Sprintf(`"env":{"__OW_NAMESPACE":%q}`, namespace) }
-	f.init(f.multiplexed+"/a1", binary, granted, of("a"))
-	f.init(f.multiplexed+"/a2", binary, granted, of("a"))
-	f.init(f.multiplexed+"/b", binary, granted, of("../b c"))
-	f.init(f.multiplexed+"/lone", binary, granted)
-	f.init(f.multiplexed+"/none", binary, of("a"))
+	const mine = `{"file":"mine"}`
+	missing := `{"error":"` + whisk.TextAbnormalRun + ` (trap: unreachable)"}`
+	f.init(f.multiplexed+"/a-writes", writeGuest(), granted, of("a"))
+	f.init(f.multiplexed+"/a-reads", readGuest(), granted, of("a"))
+	f.init(f.multiplexed+"/a-elsewhere", readGuest(), `"annotations":{"dir":"/tmp"}`, of("a"))
+	f.init(f.multiplexed+"/b-reads", readGuest(), granted, of("../b c"))
+	f.init(f.multiplexed+"/lone-writes", writeGuest(), granted)
+	f.init(f.multiplexed+"/lone-reads", readGuest(), granted)
+	f.init(f.multiplexed+"/none", readGuest(), of("a"))
 
-	f.wantRun(f.multiplexed+"/a1", `{"op":"write","path":"/tmp/data/x","text":"mine"}`, 200, `{}`)
-	f.wantRun(f.multiplexed+"/a2", `{"op":"read","path":"/tmp/data/x"}`, 200, `{"text":"mine"}`)
-	f.wantRun(f.multiplexed+"/lone", `{"op":"write","path":"/tmp/data/x","text":"lone"}`, 200, `{}`)
-	for _, id := range []string{"b", "none"} {
-		assert.Contains(t, errorText(t, f.run(f.multiplexed+"/"+id, `{"op":"read","path":"/tmp/data/x"}`)), "/tmp/data/x", id)
+	f.wantRun(f.multiplexed+"/a-reads", `{}`, 502, missing)
+	f.wantRun(f.multiplexed+"/a-writes", `{}`, 200, mine)
+	f.wantRun(f.multiplexed+"/a-reads", `{}`, 200, mine)
+	f.wantRun(f.multiplexed+"/lone-writes", `{}`, 200, mine)
+	for _, id := range []string{"a-elsewhere", "b-reads", "lone-reads", "none"} {
+		f.wantRun(f.multiplexed+"/"+id, `{}`, 502, missing)
 	}
 	written, err := os.ReadFile(filepath.Join(root, "dirs", "namespace-a", "tmp", "data", "x"))
 	require.NoError(t, err)
-	assert.Equal(t, "mine", string(written))
+	assert.Equal(t, mine, string(written))
 
-	lone := filepath.Join(root, "dirs", "container-lone")
-	assert.DirExists(t, lone)
-	f.post(f.multiplexed+"/lone/destroy", "")
+	lone := filepath.Join(root, "dirs", "container-lone-writes")
+	assert.FileExists(t, filepath.Join(lone, "tmp", "data", "x"))
+	f.post(f.multiplexed+"/lone-writes/destroy", "")
 	assert.NoDirExists(t, lone)
-	f.post(f.multiplexed+"/a1/destroy", "")
-	f.wantRun(f.multiplexed+"/a2", `{"op":"read","path":"/tmp/data/x"}`, 200, `{"text":"mine"}`)
+	f.post(f.multiplexed+"/a-writes/destroy", "")
+	f.wantRun(f.multiplexed+"/a-reads", `{}`, 200, mine)
 	entries, err := os.ReadDir(root)
 	require.NoError(t, err)
 	assert.Len(t, entries, 1, "nothing beside the directory of directories")
@@ -328,13 +333,11 @@ func TestClientThatGoesAwayCancelsItsInit(t *testing.T) {
 	slow := slowModules{came: make(chan struct{}, 1), cancelled: make(chan struct{}, 1)}
 	f := newFixture(t, func(c *Config) { c.Modules = slow })
 	ctx, cancel := context.WithCancel(context.Background())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.single+"/init", strings.NewReader(initBody(echoGuest())))
-	require.NoError(t, err)
 	go func() {
 		<-slow.came
 		cancel()
 	}()
-	_, err = f.client.Do(req)
+	_, err := f.tryContext(ctx, http.MethodPost, f.single+"/init", strings.NewReader(initBody(echoGuest())))
 	assert.ErrorIs(t, err, context.Canceled)
 	<-slow.cancelled
 }
@@ -346,13 +349,11 @@ func TestClientThatGoesAwayStopsItsActivation(t *testing.T) {
 	url := f.multiplexed + "/a"
 	f.init(url, fetchGuest(), netAccess)
 	ctx, cancel := context.WithCancel(context.Background())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/run", strings.NewReader(runBody(ts.value())))
-	require.NoError(t, err)
 	go func() {
 		<-ts.came
 		cancel()
 	}()
-	_, err = f.client.Do(req)
+	_, err := f.tryContext(ctx, http.MethodPost, url+"/run", strings.NewReader(runBody(ts.value())))
 	assert.ErrorIs(t, err, context.Canceled)
 	assert.Eventually(t, func() bool { return sentinels(f.get(url+"/logs").body) == 2 }, 10*time.Second, time.Millisecond, "the activation ends")
 }
@@ -707,8 +708,9 @@ func TestConnectionsAreBounded(t *testing.T) {
 	first, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	fmt.Fprintf(first, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-	_, err = http.ReadResponse(bufio.NewReader(first), nil)
+	res, err := http.ReadResponse(bufio.NewReader(first), nil)
 	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
 	second, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	defer second.Close()
@@ -718,8 +720,9 @@ func TestConnectionsAreBounded(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "the second waits")
 	require.NoError(t, second.SetReadDeadline(time.Now().Add(30*time.Second)))
 	require.NoError(t, first.Close())
-	res, err := http.ReadResponse(bufio.NewReader(second), nil)
+	res, err = http.ReadResponse(bufio.NewReader(second), nil)
 	require.NoError(t, err)
+	defer res.Body.Close()
 	assert.Equal(t, 200, res.StatusCode)
 }
 

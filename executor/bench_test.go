@@ -80,10 +80,12 @@ func (i *idleInstance) Call(_ context.Context, export string, _ ...uint64) ([]ui
 }
 
 func goAddGuest(t testing.TB) []byte {
+	t.Helper()
 	return guesttest.Build(t, "wasmwhisk/examples/add", guest.Reactor)
 }
 
 func benchmarkRun(b *testing.B, f *fixture, binary []byte, conns int) {
+	b.Helper()
 	f.init(f.multiplexed+"/add", binary)
 	constant := echo.New()
 	constant.POST("/add/run", func(c echo.Context) error {
@@ -123,6 +125,7 @@ type load struct {
 }
 
 func newLoad(b testing.TB, url string, conns int, body string) *load {
+	b.Helper()
 	l := &load{b: b}
 	for range conns {
 		l.clients = append(l.clients, newRawClient(b, url, body))
@@ -167,6 +170,7 @@ type rawClient struct {
 }
 
 func newRawClient(b testing.TB, url, body string) *rawClient {
+	b.Helper()
 	address := strings.TrimPrefix(url, "http://")
 	conn, err := net.Dial("tcp", address)
 	require.NoError(b, err)

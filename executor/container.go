@@ -20,10 +20,9 @@ type container struct {
 	logs *containerLogs
 	kept *ring // the logs in memory, nil if they are not kept
 
-	// ctx ends when the container is removed. Initializations end with it;
+	// gone is closed when the container is removed. Initializations end with it;
 	// activations run to their own end.
-	ctx    context.Context
-	remove context.CancelCauseFunc
+	gone chan struct{}
 
 	// dispose frees what the container holds besides its action, once it is
 	// removed and nobody uses it any more.
@@ -39,13 +38,20 @@ type container struct {
 	lastUsed time.Time
 	removed  bool
 
-	mu     sync.Mutex
-	action *action // nil until initialized
+	mu         sync.Mutex
+	action     *action                 // nil until initialized
+	cancelInit context.CancelCauseFunc // nil while none is in progress
 }
 
 func newContainer(id string, logs *containerLogs, concurrency int) *container {
-	c := &container{id: id, logs: logs, initializing: make(chan struct{}, 1), lastUsed: time.Now(), dispose: func() {}}
-	c.ctx, c.remove = context.WithCancelCause(context.Background())
+	c := &container{
+		id:           id,
+		logs:         logs,
+		gone:         make(chan struct{}),
+		dispose:      func() {},
+		initializing: make(chan struct{}, 1),
+		lastUsed:     time.Now(),
+	}
 	if concurrency > 0 {
 		c.slots = make(chan struct{}, concurrency)
 	}
@@ -66,12 +72,33 @@ func (c *container) beginInit(ctx context.Context) (context.Context, func(), err
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(c.ctx, func() { cancel(context.Cause(c.ctx)) })
+	c.setCancelInit(cancel)
+	select {
+	case <-c.gone:
+		cancel(errDestroyed)
+	default:
+	}
 	return ctx, func() {
-		stop()
+		c.setCancelInit(nil)
 		cancel(nil)
 		<-c.initializing
 	}, nil
+}
+
+func (c *container) setCancelInit(cancel context.CancelCauseFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cancelInit = cancel
+}
+
+// remove tells the container that it is removed. It is called once.
+func (c *container) remove() {
+	close(c.gone)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cancelInit != nil {
+		c.cancelInit(errDestroyed)
+	}
 }
 
 // use gives the container's action, to be given back to done: until then it

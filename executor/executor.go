@@ -8,7 +8,8 @@
 // code and logs: every activation runs in a fresh sandbox (package sandbox), on
 // a module shared by all who use it (package pool).
 //
-// Locks are taken in this order: registry, container; containerLogs, ring.
+// Locks are taken in this order: executor, servers; registry, container;
+// containerLogs, ring.
 package executor
 
 import (
@@ -39,20 +40,18 @@ type Executor struct {
 	gate       *gate
 	connLimit  chan struct{} // one element for each connection served
 
-	// base is the parent of every request's context. It ends when Stop runs out
-	// of patience.
-	base   context.Context
-	cancel context.CancelCauseFunc
-
+	ports      *portFront
 	background sync.WaitGroup
+	sweeping   chan struct{} // closed to end it
+	stopped    chan struct{} // closed when Stop is through
 
-	mu      sync.Mutex
-	state   state
-	servers []*server
-	stopped chan struct{} // closed when Stop is through
-	ports   *portFront
-	front   *server // multiplexed, nil if off
-	solo    *server // single container, nil if off
+	serversMu sync.Mutex
+	servers   map[*server]struct{} // all that listen
+
+	mu    sync.Mutex
+	state state
+	front *server // multiplexed, nil if off
+	solo  *server // single container, nil if off
 
 	operations *server // nil if off
 }
@@ -84,9 +83,10 @@ func New(config Config) (*Executor, error) {
 		receiver:  receiver{uploads: &uploads{free: config.HTTP.UploadBytes}, timeout: config.HTTP.Body},
 		gate:      newGate(),
 		connLimit: make(chan struct{}, config.HTTP.Connections),
+		servers:   map[*server]struct{}{},
+		sweeping:  make(chan struct{}),
 		stopped:   make(chan struct{}),
 	}
-	e.base, e.cancel = context.WithCancelCause(context.Background())
 	e.containers = newRegistry(config.Capacity, e.newShared)
 	e.single = e.newSingle()
 	e.ports = newPortFront(e)
@@ -109,10 +109,10 @@ func (e *Executor) Start(ctx context.Context) error {
 		return errStopped
 	}
 	if err := e.listenLocked(ctx); err != nil {
-		for _, s := range e.servers {
+		for _, s := range e.allServers() {
 			s.abort()
+			e.forget(s)
 		}
-		e.servers = nil
 		return err
 	}
 	e.state = stateStarted
@@ -160,7 +160,7 @@ func (e *Executor) sweep() {
 	defer ticker.Stop()
 	for {
 		select {
-		case <-e.base.Done():
+		case <-e.sweeping:
 			return
 		case now := <-ticker.C:
 			if n := e.containers.sweep(now); n > 0 {
@@ -178,7 +178,6 @@ func (e *Executor) Stop(ctx context.Context) error {
 	e.mu.Lock()
 	first := e.state != stateStopped
 	e.state = stateStopped
-	servers := e.servers
 	e.mu.Unlock()
 	if !first {
 		<-e.stopped
@@ -186,10 +185,10 @@ func (e *Executor) Stop(ctx context.Context) error {
 	}
 	defer close(e.stopped)
 	err := e.drain(ctx)
-	for _, s := range servers {
+	for _, s := range e.allServers() {
 		s.shutdown(ctx)
 	}
-	e.cancel(errStopping)
+	close(e.sweeping)
 	e.containers.close()
 	disposeAll([]*container{e.single})
 	e.background.Wait()
@@ -206,14 +205,9 @@ func (e *Executor) drain(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	e.config.Logger.Warn("activations are stopped before their end")
-	e.cancel(errStopping)
-	e.mu.Lock()
-	servers := e.servers
-	e.mu.Unlock()
-	for _, s := range servers {
+	for _, s := range e.allServers() {
 		s.abort()
 	}
-	e.containers.close()
 	<-empty
 	return context.Cause(ctx)
 }

@@ -111,6 +111,52 @@ func fetchGuest() []byte {
 		(i64.or (i64.const 0x40000000000) (i64.extend_i32_u (i32.sub (local.get $n) (i32.const 1022))))`)
 }
 
+// environGuest answers with its environment, the entries parted by a bar.
+func environGuest() []byte {
+	return reactorWAT(8, `
+		(import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
+		(import "wasi_snapshot_preview1" "environ_get" (func $get (param i32 i32) (result i32)))
+		(data (i32.const 65528) "{\22env\22:\22")`, `
+		(local $at i32) (local $end i32)
+		(drop (call $sizes (i32.const 0) (i32.const 4)))
+		(drop (call $get (i32.const 131072) (i32.const 65536)))
+		(local.set $end (i32.add (i32.const 65536) (i32.load (i32.const 4))))
+		(local.set $at (i32.const 65536))
+		(loop $next
+			(if (i32.eqz (i32.load8_u (local.get $at))) (then (i32.store8 (local.get $at) (i32.const 0x7c))))
+			(local.set $at (i32.add (local.get $at) (i32.const 1)))
+			(br_if $next (i32.lt_u (local.get $at) (local.get $end))))
+		(i32.store16 (local.get $end) (i32.const 0x7d22))
+		(i64.or (i64.const 0xfff800000000) (i64.extend_i32_u (i32.sub (local.get $end) (i32.const 65526))))`)
+}
+
+// fileGuest opens the file x in its directory with these flags and rights, does
+// what body says with $fd, and answers with the n bytes at 4096. It traps if
+// there is no such file.
+func fileGuest(flags, rights int, body string) []byte {
+	return reactorWAT(1, importWrite+`
+		(import "wasi_snapshot_preview1" "path_open" (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+		(import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+		(data (i32.const 0) "x") (data (i32.const 16) "\00\10\00\00\00\10\00\00")
+		(data (i32.const 2048) "{\22file\22:\22mine\22}") (data (i32.const 24) "\00\08\00\00\0f\00\00\00")`, fmt.Sprintf(`
+		(local $fd i32)
+		(if (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 1) (i32.const %d) (i64.const %d) (i64.const 0) (i32.const 0) (i32.const 8))
+			(then (unreachable)))
+		(local.set $fd (i32.load (i32.const 8)))
+		%s
+		(i64.or (i64.const 0x100000000000) (i64.extend_i32_u (i32.load (i32.const 12))))`, flags, rights, body))
+}
+
+// writeGuest writes the file x and answers as readGuest does, which reads it.
+func writeGuest() []byte {
+	return fileGuest(1, 64, `(if (call $write (local.get $fd) (i32.const 24) (i32.const 1) (i32.const 12)) (then (unreachable)))
+		(memory.copy (i32.const 4096) (i32.const 2048) (i32.const 15))`)
+}
+
+func readGuest() []byte {
+	return fileGuest(0, 2, `(if (call $read (local.get $fd) (i32.const 16) (i32.const 1) (i32.const 12)) (then (unreachable)))`)
+}
+
 // addGuest is the example add, written by hand.
 func addGuest(t testing.TB) []byte {
 	t.Helper()

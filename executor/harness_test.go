@@ -66,6 +66,7 @@ func newFixture(t testing.TB, configure ...func(*Config)) *fixture {
 		ContainerAddr:   "127.0.0.1:0",
 		Stdout:          f.stdout,
 		Stderr:          f.stderr,
+		Limits:          Limits{InitTimeout: 10 * time.Minute}, // the race detector makes compiling slow
 	}
 	for _, change := range configure {
 		change(&config)
@@ -75,7 +76,7 @@ func newFixture(t testing.TB, configure ...func(*Config)) *fixture {
 	require.NoError(t, f.Start(ctx))
 	f.multiplexed = urlOf(f.MultiplexedAddr())
 	f.single = urlOf(f.ContainerAddr())
-	f.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}, Timeout: time.Minute}
+	f.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}, Timeout: 10 * time.Minute}
 	t.Cleanup(func() {
 		f.client.CloseIdleConnections()
 		require.NoError(t, f.Stop(ctx))
@@ -119,7 +120,11 @@ type reply struct {
 
 // try sends a request and gives the reply, or the error that there was none.
 func (f *fixture) try(method, url string, body io.Reader) (reply, error) {
-	req, err := http.NewRequest(method, url, body)
+	return f.tryContext(context.Background(), method, url, body)
+}
+
+func (f *fixture) tryContext(ctx context.Context, method, url string, body io.Reader) (reply, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
 		return reply{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"wasmwhisk/engine/sandbox"
@@ -82,8 +83,8 @@ func decodeEnv(raw json.RawMessage) (env []string, err error) {
 }
 
 func lookup(env []string, name string) string {
-	for i := len(env) - 1; i >= 0; i-- {
-		if n, value, _ := cutEnv(env[i]); n == name {
+	for _, entry := range slices.Backward(env) {
+		if n, value, _ := cutEnv(entry); n == name {
 			return value
 		}
 	}

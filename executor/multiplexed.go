@@ -139,8 +139,7 @@ func (p *portFront) open(ctx context.Context, ct *container, address net.Addr) (
 	if err != nil {
 		return 0, err
 	}
-	base := context.WithValue(p.e.base, containerKey{}, ct.id)
-	s, err := p.e.serve(ctx, net.JoinHostPort(host, "0"), p.handler, base)
+	s, err := p.e.serve(ctx, net.JoinHostPort(host, "0"), p.handler, ct.id)
 	if err != nil {
 		return 0, err
 	}
@@ -151,8 +150,9 @@ func (p *portFront) open(ctx context.Context, ct *container, address net.Addr) (
 // closeAfter closes a container's port once the container is removed. What runs
 // there ends before.
 func (p *portFront) closeAfter(ct *container, s *server) {
-	<-ct.ctx.Done()
-	s.shutdown(p.e.base)
+	<-ct.gone
+	s.shutdown(context.Background())
+	p.e.forget(s)
 }
 
 // containerKey is the key of a container's id in the context of its port.

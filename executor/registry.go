@@ -94,7 +94,7 @@ func (r *registry) destroy(id string) {
 func (r *registry) removeLocked(c *container) bool {
 	delete(r.containers, c.id)
 	c.removed = true
-	c.remove(errDestroyed)
+	c.remove()
 	return c.users == 0
 }
 

@@ -27,14 +27,13 @@ func (e *Executor) observedInit(c echo.Context, ct *container, decode func() (in
 	took := time.Since(began)
 	e.metrics.observeInit(&t, took, err)
 	setTiming(c, &t)
-	attrs := []slog.Attr{slog.String("container", ct.id), slog.Any("timings", &t)}
-	level, message := slog.LevelInfo, "container initialized"
+	log := e.config.Logger.With(slog.String("container", ct.id), slog.Any("timings", &t))
 	if err != nil {
-		level, message = slog.LevelWarn, "initialization failed"
-		attrs = append(attrs, slog.Any("error", err))
+		log.Warn("initialization failed", "error", err)
+		return err
 	}
-	e.config.Logger.LogAttrs(c.Request().Context(), level, message, attrs...)
-	return err
+	log.Info("container initialized")
+	return nil
 }
 
 // serveRun answers a /run of a container.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,7 +20,8 @@ import (
 type server struct {
 	http     *http.Server
 	listener net.Listener
-	done     chan struct{} // closed when nothing is accepted any more
+	cancel   context.CancelCauseFunc // of all requests
+	done     chan struct{}           // closed when nothing is accepted any more
 }
 
 // listenOn starts to serve handler on an address, unless that is empty.
@@ -26,24 +29,21 @@ func (e *Executor) listenOn(ctx context.Context, address string, handler http.Ha
 	if address == "" {
 		return nil, nil
 	}
-	s, err := e.serve(ctx, address, handler, e.base)
-	if err != nil {
-		return nil, err
-	}
-	e.servers = append(e.servers, s)
-	return s, nil
+	return e.serve(ctx, address, handler, "")
 }
 
-// serve listens on an address and serves handler there. Contexts of requests
-// descend from base.
-func (e *Executor) serve(ctx context.Context, address string, handler http.Handler, base context.Context) (*server, error) {
+// serve listens on an address and serves handler there, for the container of
+// that id if it is not empty.
+func (e *Executor) serve(ctx context.Context, address string, handler http.Handler, id string) (*server, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	limits := e.config.HTTP
+	base, cancel := context.WithCancelCause(context.WithValue(context.Background(), containerKey{}, id))
 	s := &server{
+		cancel:   cancel,
 		listener: &limitedListener{Listener: listener, slots: e.connLimit, write: limits.Write, closed: make(chan struct{})},
 		done:     make(chan struct{}),
 		http: &http.Server{
@@ -55,6 +55,7 @@ func (e *Executor) serve(ctx context.Context, address string, handler http.Handl
 			ErrorLog:          log.New(serverLog{e.config.Logger}, "", 0),
 		},
 	}
+	e.add(s)
 	e.background.Go(func() {
 		defer close(s.done)
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -62,6 +63,25 @@ func (e *Executor) serve(ctx context.Context, address string, handler http.Handl
 		}
 	})
 	return s, nil
+}
+
+// add remembers a server that Stop must end.
+func (e *Executor) add(s *server) {
+	e.serversMu.Lock()
+	defer e.serversMu.Unlock()
+	e.servers[s] = struct{}{}
+}
+
+func (e *Executor) forget(s *server) {
+	e.serversMu.Lock()
+	defer e.serversMu.Unlock()
+	delete(e.servers, s)
+}
+
+func (e *Executor) allServers() []*server {
+	e.serversMu.Lock()
+	defer e.serversMu.Unlock()
+	return slices.Collect(maps.Keys(e.servers))
 }
 
 // addr is where the server listens, nil for no server.
@@ -78,10 +98,12 @@ func (s *server) shutdown(ctx context.Context) {
 		s.abort()
 	}
 	<-s.done
+	s.cancel(errStopping)
 }
 
-// abort closes the listener and all connections.
+// abort closes the listener and all connections, and ends their requests.
 func (s *server) abort() {
+	s.cancel(errStopping)
 	_ = s.http.Close()
 	<-s.done
 }

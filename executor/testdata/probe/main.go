@@ -5,7 +5,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 
 	"wasmwhisk/actionsdk"
@@ -20,7 +19,6 @@ type input struct {
 	Op    string `json:"op"`
 	Text  string `json:"text"`
 	Code  int    `json:"code"`
-	Path  string `json:"path"`
 	Bytes int    `json:"bytes"`
 }
 
@@ -39,25 +37,14 @@ func probe(event json.RawMessage) (json.RawMessage, error) {
 
 func (in input) do() (any, error) {
 	switch in.Op {
-	case "env":
-		return os.Environ(), nil
 	case "calls":
 		return map[string]int{"calls": calls}, nil
-	case "log":
-		fmt.Println(in.Text)
-		fmt.Fprintln(os.Stderr, in.Text)
-		return map[string]string{}, nil
 	case "exit":
 		os.Exit(in.Code)
 	case "panic":
 		panic(in.Text)
 	case "allocate":
 		return map[string]int{"bytes": len(make([]byte, in.Bytes))}, nil
-	case "write":
-		return map[string]string{}, os.WriteFile(in.Path, []byte(in.Text), 0o600)
-	case "read":
-		text, err := os.ReadFile(in.Path)
-		return map[string]string{"text": string(text)}, err
 	}
 	return nil, errors.New("no op " + in.Op)
 }
