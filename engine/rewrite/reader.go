@@ -13,6 +13,9 @@ type reader struct {
 	// tables holds the minimum of every table seen so far, the same slice for
 	// all readers of a module.
 	tables *[]uint32
+
+	refs    []reference // functions named so far
+	globals uint32      // one more than the largest index of a global so far
 }
 
 func (r *reader) fail(format string, args ...any) {

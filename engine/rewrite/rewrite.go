@@ -1,13 +1,21 @@
-// Package rewrite changes WebAssembly binaries so that engines enforce what
-// they would not enforce by themselves, and holds the walker over binaries that
-// this takes.
+// Package rewrite changes WebAssembly binaries so that every engine does what
+// engines do badly or not at all, and holds the walker over binaries that this
+// takes.
 //
-// The drivers under engines/ pass every binary through it before an engine sees
-// it. The walker therefore also refuses what decoders choke on: a decoder that
-// trusts a count allocates for it, and a dozen bytes can ask for more memory
-// than the machine has. It refuses element segments that cannot fit their table,
-// which engines treat differently. Beyond that it does not validate; the engine
-// does.
+// Rewrite injects a guard, which lets the host stop and schedule a guest that
+// runs and bounds its stack, and prepares a module for capture: its state after
+// start-up becomes visible, its data and its start function come under the
+// host's control. The drivers under engines/ pass every binary through here
+// before an engine sees it. The walker therefore also refuses what decoders
+// choke on: a decoder that trusts a count allocates for it, and a dozen bytes
+// can ask for more memory than the machine has. Beyond that it does not
+// validate; the engine does, and must be asked before a binary is rewritten.
+// What is invalid stays so in any case: whatever names a type, function, global,
+// local or label that is not there is refused, and so are names that the
+// rewriter keeps for itself.
+//
+// The rewriter knows WebAssembly 2.0. Custom sections are dropped except for the
+// names of functions.
 package rewrite
 
 import (
@@ -81,6 +89,9 @@ func (e *TableError) Error() string {
 type FormatError struct {
 	Offset int // in the binary
 	Reason string
+
+	unsupported bool // a walker that knew more might find nothing wrong
+	reserved    string
 }
 
 func (e *FormatError) Error() string { return fmt.Sprintf("at offset %#x: %s", e.Offset, e.Reason) }

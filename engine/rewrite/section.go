@@ -35,11 +35,28 @@ const (
 	maxBody         = 7_654_321 // bytes
 )
 
+// Kinds of imports and exports.
+const (
+	kindFunc = iota
+	kindTable
+	kindMemory
+	kindGlobal
+)
+
 const header = "\x00asm\x01\x00\x00\x00"
 
 type section struct {
 	id      byte
 	content []byte
+	base    int // offset of content in the binary
+	refs    []reference
+	globals uint32 // one more than the largest index of a global in its constant expressions
+}
+
+// A reference is a function index outside of function bodies.
+type reference struct {
+	pos, end int // in the content of its section
+	function uint32
 }
 
 // split gives the sections of a module after a walk over everything but
@@ -53,8 +70,9 @@ func split(binary []byte) ([]section, error) {
 	for r.left() > 0 {
 		s := section{id: r.byte()}
 		r.within(func(r *reader) {
-			s.content = r.buf
+			s.content, s.base = r.buf, r.base
 			r.section(s.id)
+			s.refs, s.globals = r.refs, r.globals
 		})
 		sections = append(sections, s)
 	}
@@ -92,7 +110,9 @@ func (r *reader) section(id byte) {
 		r.vector("globals", maxDefinitions, r.global)
 	case exportSection:
 		r.vector("exports", maxDefinitions, r.export)
-	case startSection, dataCountSection:
+	case startSection:
+		r.funcIndex()
+	case dataCountSection:
 		r.index()
 	case elemSection:
 		r.vector("element segments", maxElements, r.elemSegment)
@@ -118,6 +138,14 @@ func (r *reader) vector(of string, limit uint32, element func()) uint32 {
 }
 
 func (r *reader) index() { r.u32() }
+
+func (r *reader) funcIndex() {
+	pos := r.pos
+	f := r.u32()
+	r.refs = append(r.refs, reference{pos, r.pos, f})
+}
+
+func (r *reader) globalIndex() { r.globals = max(r.globals, r.u32()+1) }
 
 // valueType leaves it to the engine whether the type exists. Only types in more
 // than one byte must not pass: what follows would be misread.
@@ -177,8 +205,11 @@ func (r *reader) global() {
 
 func (r *reader) export() {
 	r.name()
-	r.byte()
-	r.index()
+	if r.byte() == kindFunc {
+		r.funcIndex()
+	} else {
+		r.index()
+	}
 }
 
 // elemSegment walks over a segment in one of eight forms: bit 0 tells passive
@@ -202,7 +233,7 @@ func (r *reader) elemSegment() {
 	if !active || spelled {
 		r.elemKind(byExpression)
 	}
-	element := r.index
+	element := r.funcIndex
 	if byExpression {
 		element = r.expression
 	}
@@ -252,8 +283,10 @@ func (r *reader) constant() (value uint32, known bool) {
 		switch op := r.byte(); op {
 		case 0x0b: // end
 			return value, known && length == 1
-		case 0x23, 0xd2: // global.get, ref.func
-			r.index()
+		case 0x23: // global.get
+			r.globalIndex()
+		case 0xd2: // ref.func
+			r.funcIndex()
 		case 0x41: // i32.const
 			value, known = uint32(r.signed(5)), true
 		case 0x42: // i64.const

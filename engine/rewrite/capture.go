@@ -1,0 +1,183 @@
+package rewrite
+
+import (
+	"cmp"
+	"slices"
+)
+
+// A segment is a data segment of a binary.
+type segment struct {
+	passive  bool
+	constant bool // its offset is a plain number
+	memory   uint32
+	offset   uint32
+	content  []byte
+}
+
+func (m *module) readData(r *reader) {
+	r.vector("data segments", maxDataSegments, func() {
+		s := segment{}
+		switch r.u32() {
+		case 1:
+			s.passive = true
+		case 2:
+			s.memory = r.u32()
+		}
+		if !s.passive {
+			s.offset, s.constant = r.constant()
+		}
+		s.content = r.name()
+		m.data = append(m.data, s)
+	})
+}
+
+// capture takes the start function and the active data out of the module.
+func (w *rewriter) capture() {
+	if w.result.Uncaptured = w.uncapturable(); w.result.Uncaptured != "" {
+		return
+	}
+	if f, ok := w.m.start(); ok {
+		w.result.Start = StartExport
+		w.export(StartExport, kindFunc, w.shift(f))
+		w.content[startSection] = nil
+	}
+	w.result.Image = image(w.m.data)
+	w.dropData()
+}
+
+func (w *rewriter) uncapturable() string {
+	if f, ok := w.m.start(); ok {
+		if t := w.m.typeOf(f); len(t.params)+len(t.results) > 0 {
+			return "the start function has parameters or results"
+		}
+	}
+	if n := w.m.imported[kindMemory]; n > 0 {
+		return "the memory is imported"
+	}
+	for i := range w.m.data {
+		if reason := w.m.data[i].uncapturable(w.m.memories); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
+func (s *segment) uncapturable(memories []limits) string {
+	switch {
+	case s.passive:
+		return ""
+	case len(memories) != 1 || s.memory != 0:
+		return "a data segment is not of the one memory"
+	case !s.constant:
+		return "the offset of a data segment is computed"
+	case uint64(s.offset)+uint64(len(s.content)) > uint64(memories[0].min)*pageSize:
+		return "a data segment exceeds the memory"
+	}
+	return ""
+}
+
+// dropData leaves the active segments out. Where instructions may name segments
+// by index an empty passive one stands for each: that is what an active segment
+// is after instantiation.
+func (w *rewriter) dropData() {
+	if w.content[dataSection] == nil {
+		return
+	}
+	if w.content[dataCountSection] == nil && !slices.ContainsFunc(w.m.data, func(s segment) bool { return s.passive }) {
+		w.content[dataSection] = nil
+		return
+	}
+	const passive = 1
+	out := appendU32(nil, uint32(len(w.m.data)))
+	for _, s := range w.m.data {
+		out = append(out, passive)
+		if s.passive {
+			out = appendName(out, string(s.content))
+		} else {
+			out = appendName(out, "")
+		}
+	}
+	w.content[dataSection] = out
+}
+
+// nearby is how many zeros an image has between two segments rather than to
+// begin a new one.
+const nearby = 512
+
+// image lays active segments over each other.
+func image(data []segment) []Segment {
+	active := make([]segment, 0, len(data))
+	for _, s := range data {
+		if !s.passive && len(s.content) > 0 {
+			active = append(active, s)
+		}
+	}
+	parts := extents(active)
+	for _, s := range active {
+		i, found := slices.BinarySearchFunc(parts, s.offset, func(p Segment, offset uint32) int {
+			return cmp.Compare(p.Offset, offset)
+		})
+		if !found {
+			i--
+		}
+		copy(parts[i].Data[s.offset-parts[i].Offset:], s.content)
+	}
+	return parts
+}
+
+// extents are the ranges that segments cover, as zeros.
+func extents(segments []segment) []Segment {
+	byOffset := func(a, b segment) int { return cmp.Compare(a.offset, b.offset) }
+	if !slices.IsSortedFunc(segments, byOffset) {
+		segments = slices.Clone(segments)
+		slices.SortStableFunc(segments, byOffset)
+	}
+	var parts []Segment
+	for i := 0; i < len(segments); {
+		begin := uint64(segments[i].offset)
+		end := begin
+		for ; i < len(segments) && uint64(segments[i].offset) <= end+nearby; i++ {
+			end = max(end, uint64(segments[i].offset)+uint64(len(segments[i].content)))
+		}
+		parts = append(parts, Segment{Offset: uint32(begin), Data: make([]byte, end-begin)})
+	}
+	return parts
+}
+
+// unresettable names the first thing that keeps an instance from being reset.
+func (w *rewriter) unresettable() string {
+	m := w.m
+	switch {
+	case m.imported[kindMemory] > 0:
+		return "the memory is imported"
+	case m.imported[kindTable] > 0:
+		return "a table is imported"
+	case len(m.memories) > 1:
+		return "there are several memories"
+	case w.found.tables:
+		return "tables are written"
+	case w.found.dropsWhatItReads(m.data):
+		return "data segments are dropped"
+	}
+	for i, g := range m.globals {
+		switch {
+		case !g.mutable:
+		case i < m.imported[kindGlobal]:
+			return "a mutable global is imported"
+		case !g.numeric():
+			return "a mutable global holds no number"
+		}
+	}
+	return ""
+}
+
+// dropsWhatItReads tells whether dropping a segment can be noticed. Dropping
+// element segments cannot where no table is written.
+func (f *findings) dropsWhatItReads(data []segment) bool {
+	for i, s := range data {
+		if s.passive && len(s.content) > 0 && f.drops != nil && f.inits != nil && f.drops[i] && f.inits[i] {
+			return true
+		}
+	}
+	return false
+}

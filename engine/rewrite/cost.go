@@ -1,0 +1,37 @@
+package rewrite
+
+// Work is counted in units of about a nanosecond. On every way through a
+// function what is not charged yet stays small: where it becomes much a charge
+// is put between two instructions, and what is left at the end of a round is
+// charged at the header of the loop.
+const (
+	// workBytes is how many bytes of code make a unit of work.
+	workBytes = 8
+	// longestInstruction bounds what an instruction counts for: tables of labels
+	// may be long.
+	longestInstruction = 16
+	// uncharged is how many bytes of code may run before a charge.
+	uncharged = 512
+	// callWork is what a call is charged with beyond what the callee charges.
+	callWork = 16
+	// roundLimit is how much work a loop counts in a local before it charges the
+	// fuel: often enough that what a short loop leaves uncharged matters little,
+	// seldom enough that charging costs nothing. A round is less.
+	roundLimit = 512
+	// bulkShift makes bytes or elements of a bulk operation work.
+	bulkShift = 6
+)
+
+func work(bytes int) uint32 { return uint32(1 + bytes/workBytes) }
+
+// spend adds an instruction to the cost of the way here.
+func (s *scanner) spend() {
+	if s.frames.dead {
+		return
+	}
+	if s.cost > uncharged {
+		s.body.charges = append(s.body.charges, charge{s.at, work(s.cost)})
+		s.cost = 0
+	}
+	s.cost += min(s.pos-s.at, longestInstruction)
+}

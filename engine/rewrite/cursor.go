@@ -1,0 +1,195 @@
+package rewrite
+
+// A cursor walks over the instructions of one function body and refuses every
+// index that is out of range: what it lets through means the same when there
+// are more types, functions, globals, locals and labels than before.
+type cursor struct {
+	reader
+	m      *module
+	locals uint32 // parameters included
+
+	at      int // where the instruction begins
+	op      opcode
+	effect  int
+	x, y    uint32   // its index or indices
+	targets []uint32 // of br_table, the default last
+	depth   uint32   // open blocks, the function itself included
+}
+
+// next decodes an instruction. It is false at the end of the body and at an
+// error, which is in c.err then.
+func (c *cursor) next() bool {
+	if c.err != nil || c.left() == 0 {
+		c.finish()
+		return false
+	}
+	c.at = c.pos
+	if c.depth == 0 {
+		c.fail("instruction after the end of the function")
+		return false
+	}
+	operation := c.opcode()
+	c.effect = int(operation.effect)
+	c.immediates(operation.immediate)
+	c.nest()
+	return c.err == nil
+}
+
+func (c *cursor) finish() {
+	if c.depth != 0 {
+		c.fail("function without an end")
+	}
+}
+
+func (c *cursor) opcode() operation {
+	first := c.byte()
+	switch first {
+	case prefixMisc:
+		return c.prefixed(first, miscOps)
+	case prefixVector:
+		return c.prefixed(first, vectorOps)
+	}
+	c.op = opcode(first)
+	return plainOps[first]
+}
+
+func (c *cursor) prefixed(prefix byte, of *operations) operation {
+	op := c.u32()
+	if op > 0xff {
+		return operation{}
+	}
+	c.op = opcode(prefix)<<8 | opcode(op)
+	return of[op]
+}
+
+func (c *cursor) nest() {
+	switch c.op {
+	case opBlock, opLoop, opIf:
+		c.depth++
+	case opEnd:
+		c.depth--
+	}
+}
+
+func (c *cursor) immediates(kind immediate) {
+	switch kind {
+	case noImmediate:
+	case local:
+		c.x = c.below("local", c.locals)
+	case memoryAccess:
+		c.memoryAccess()
+	case varint32:
+		c.signed(5)
+	case blockType:
+		c.blockType()
+	case label:
+		c.x = c.below("label", c.depth)
+	case labels:
+		c.labels()
+	case function:
+		c.x = c.below("function", uint32(len(c.m.funcs)))
+	case typeAndTable:
+		c.x, c.y = c.below("type", uint32(len(c.m.types))), c.u32()
+	case global:
+		c.x = c.below("global", uint32(len(c.m.globals)))
+	default:
+		c.uncommon(kind)
+	}
+}
+
+func (c *cursor) uncommon(kind immediate) {
+	switch kind {
+	case oneIndex:
+		c.x = c.u32()
+	case twoIndices:
+		c.x, c.y = c.u32(), c.u32()
+	case valueTypes:
+		c.vector("types", maxParams, c.valueType)
+	case memoryLane:
+		c.memoryAccess()
+		c.byte()
+	case oneByte:
+		c.byte()
+	case varint64:
+		c.signed(10)
+	case fourBytes:
+		c.take(4)
+	case eightBytes:
+		c.take(8)
+	case sixteenBytes:
+		c.take(16)
+	default:
+		c.unknown()
+	}
+}
+
+func (c *cursor) unknown() {
+	if c.err != nil {
+		return
+	}
+	c.pos = c.at
+	c.fail("unknown instruction % x", c.buf[c.at:min(c.at+3, len(c.buf))])
+	c.err.unsupported = true
+}
+
+// below reads an index into a space of n.
+func (c *cursor) below(of string, n uint32) uint32 {
+	x := c.u32()
+	if x >= n {
+		c.fail("%s %d of %d", of, x, n)
+		return 0
+	}
+	return x
+}
+
+func (c *cursor) memoryAccess() {
+	const memoryFollows = 1 << 6
+	if c.u32()&memoryFollows != 0 {
+		c.fail("access to one of several memories")
+	}
+	c.u32()
+}
+
+func (c *cursor) labels() {
+	n := c.count("labels", maxElements)
+	c.targets = c.targets[:0]
+	for range n + 1 {
+		if c.err != nil {
+			return
+		}
+		c.targets = append(c.targets, c.below("label", c.depth))
+	}
+}
+
+const (
+	emptyBlock = 0x40
+	// noType stands in x for a block without a type of its own: c.y results.
+	noType = ^uint32(0)
+)
+
+// blockType reads no type, the type of one result, or the index of a type.
+func (c *cursor) blockType() {
+	start := c.pos
+	first := c.byte()
+	switch {
+	case first == emptyBlock:
+		c.x, c.y = noType, 0
+	case first&0xc0 == 0x40:
+		c.x, c.y = noType, 1
+	default:
+		c.pos = start
+		c.x = c.below("type", uint32(len(c.m.types)))
+	}
+	if c.err == nil && c.x != noType && c.buf[c.pos-1]&0x40 != 0 {
+		c.fail("negative type of a block")
+	}
+}
+
+// arity gives what the block that has just been opened takes and gives.
+func (c *cursor) arity() (params, results int) {
+	if c.x == noType {
+		return 0, int(c.y)
+	}
+	t := c.m.types[c.x]
+	return len(t.params), len(t.results)
+}

@@ -1,0 +1,307 @@
+package rewrite
+
+// An emitter makes the second pass over function bodies.
+type emitter struct {
+	cursor
+	w                 *rewriter
+	graph             *graph
+	tick, fuel, stack uint32 // indices of the function and the globals
+
+	body   *body
+	out    code
+	copied int      // the bytes of the body before are in out
+	extra  []uint32 // by open block: loops from the outermost block to it, each with one label more than it had
+	loop   int      // next header
+	call   int      // next call
+	charge int      // next charge
+
+	// The guard's own locals.
+	round uint32 // work that loops did since they last charged it
+	left  uint32 // stack left below this function's frame
+	size  uint32 // of a bulk operation
+	own   uint32 // how many they are
+}
+
+func (e *emitter) section(bodies []body) []byte {
+	total := 0
+	for i := range bodies {
+		total += len(bodies[i].buf)
+	}
+	section := appendU32(make([]byte, 0, total+total/4), uint32(len(bodies)))
+	for i := range bodies {
+		e.function(&bodies[i])
+		section = appendU32(section, uint32(len(e.out)))
+		section = append(section, e.out...)
+	}
+	return section
+}
+
+func (e *emitter) function(b *body) {
+	e.reader, e.m, e.locals, e.depth = b.reader, e.w.m, b.locals, 1
+	e.body, e.copied, e.loop, e.call = b, b.pos, 0, 0
+	e.charge, e.extra = 0, append(e.extra[:0], 0)
+	e.out = e.out[:0]
+	e.declare()
+	e.entry()
+	for e.next() {
+		e.chargeBetween()
+		e.instruction()
+	}
+	e.copyTo(e.pos)
+}
+
+// declare writes the locals, the guard's own after the others.
+func (e *emitter) declare() {
+	b := e.body
+	e.own = 0
+	e.round = e.newLocal(b.heavy())
+	e.left = e.newLocal(b.deep)
+	e.size = e.newLocal(b.bulk)
+	groups := b.buf[b.groupsFrom:b.pos]
+	if e.own == 0 {
+		e.out.index(b.groups)
+		e.out = append(e.out, groups...)
+		return
+	}
+	e.out.index(b.groups + 1)
+	e.out = append(e.out, groups...)
+	e.out.index(e.own)
+	e.out = append(e.out, typeI32)
+}
+
+func (e *emitter) newLocal(needed bool) uint32 {
+	if !needed {
+		return 0
+	}
+	e.own++
+	return e.body.locals + e.own - 1
+}
+
+func (e *emitter) instruction() {
+	switch e.op {
+	case opLoop:
+		e.beginLoop()
+	case opBlock, opIf:
+		e.extra = append(e.extra, e.extra[len(e.extra)-1])
+	case opEnd:
+		e.end()
+	case opBr, opBrIf:
+		e.replace(1, e.label(e.x))
+	case opBrTable:
+		e.branchTable()
+	case opCall:
+		e.publish()
+		e.replace(1, e.w.shift(e.x))
+	case opCallIndirect:
+		e.publish()
+	case opRefFunc:
+		e.replace(1, e.w.shift(e.x))
+	case opMemoryInit, opMemoryCopy, opMemoryFill, opTableInit, opTableCopy, opTableGrow, opTableFill:
+		e.bulk()
+	}
+}
+
+// copyTo copies what has not been copied up to an offset.
+func (e *emitter) copyTo(pos int) {
+	e.out = append(e.out, e.buf[e.copied:pos]...)
+	e.copied = pos
+}
+
+// replace writes the instruction, an opcode of so many bytes, with another index.
+func (e *emitter) replace(opcodeBytes int, index uint32) {
+	e.copyTo(e.at + opcodeBytes)
+	e.out.index(index)
+	e.copied = e.pos
+}
+
+// label is what a label has become: one more for every loop in between. That of
+// a loop stays the inner one of its two.
+func (e *emitter) label(l uint32) uint32 {
+	top := len(e.extra) - 1
+	return l + e.extra[top] - e.extra[top-int(l)]
+}
+
+func (e *emitter) branchTable() {
+	e.copyTo(e.at + 1)
+	e.out.index(uint32(len(e.targets) - 1))
+	for _, l := range e.targets {
+		e.out.index(e.label(l))
+	}
+	e.copied = e.pos
+}
+
+// entry charges a function's work outside of its loops, and takes its frame from
+// the stack left. One branch serves both.
+func (e *emitter) entry() {
+	b := e.body
+	if !b.heavy() {
+		return
+	}
+	e.out.x(opGlobalGet, e.fuel)
+	e.out.constant(int32(b.entry))
+	e.spend(e.round)
+	remaining := e.zero
+	if b.deep {
+		e.out.x(opGlobalGet, e.stack)
+		e.out.constant(int32(b.frame))
+		e.out.op(opI32Sub)
+		e.out.x(opLocalTee, e.left)
+		e.out.op(opI32Or)
+		remaining = func() { e.out.x(opLocalGet, e.left) }
+	}
+	e.tickIfNegative(remaining)
+	if len(b.rounds) > 0 {
+		e.out.constant(0)
+		e.out.x(opLocalSet, e.round)
+	}
+}
+
+// spend takes the amount on the operand stack from the fuel below it. The rest
+// stays there, and in a local.
+func (e *emitter) spend(local uint32) {
+	e.out.op(opI32Sub)
+	e.out.x(opLocalTee, local)
+	e.out.x(opGlobalSet, e.fuel)
+	e.out.x(opLocalGet, local)
+}
+
+// tickIfNegative asks the host for more fuel if what is on the operand stack is
+// below zero.
+func (e *emitter) tickIfNegative(remaining func()) {
+	e.out.constant(0)
+	e.out.op(opI32LtS)
+	e.out.op(opIf)
+	e.out = append(e.out, emptyBlock)
+	remaining()
+	e.out.x(opCall, e.tick)
+	e.out.x(opGlobalSet, e.fuel)
+	e.out.op(opEnd)
+}
+
+func (e *emitter) zero() { e.out.constant(0) }
+
+// beginLoop makes two loops of one, so that the call of tick, before which an
+// engine saves its registers, stays out of the loop that runs:
+//
+//	loop
+//	  if round > limit: charge it
+//	  loop
+//	    round += weight
+//	    br_if round > limit to the outer loop
+//	    …
+func (e *emitter) beginLoop() {
+	e.copyTo(e.pos)
+	e.roundExceeded()
+	e.out.op(opIf)
+	e.out = append(e.out, emptyBlock)
+	e.chargeRound()
+	e.out.op(opEnd)
+	e.out = append(e.out, e.buf[e.at:e.pos]...)
+	e.out.x(opLocalGet, e.round)
+	e.out.constant(int32(e.body.rounds[e.loop]))
+	e.out.op(opI32Add)
+	e.out.x(opLocalSet, e.round)
+	e.roundExceeded()
+	e.out.x(opBrIf, 1)
+	e.loop++
+	e.extra = append(e.extra, e.extra[len(e.extra)-1]+1)
+}
+
+func (e *emitter) roundExceeded() {
+	e.out.x(opLocalGet, e.round)
+	e.out.constant(roundLimit)
+	e.out.op(opI32GtU)
+}
+
+func (e *emitter) chargeRound() {
+	e.out.x(opGlobalGet, e.fuel)
+	e.out.x(opLocalGet, e.round)
+	e.spend(e.round)
+	e.tickIfNegative(e.zero)
+	e.out.constant(0)
+	e.out.x(opLocalSet, e.round)
+}
+
+// chargeBetween charges work on the way through a function: to the loop, if
+// there is one around, and else to the fuel. The next header or entry looks at it.
+func (e *emitter) chargeBetween() {
+	b := e.body
+	if e.charge == len(b.charges) || b.charges[e.charge].pos != e.at {
+		return
+	}
+	amount := int32(b.charges[e.charge].work)
+	e.charge++
+	e.copyTo(e.at)
+	if inLoop := e.extra[len(e.extra)-1] > 0; inLoop {
+		e.out.x(opLocalGet, e.round)
+		e.out.constant(amount)
+		e.out.op(opI32Add)
+		e.out.x(opLocalSet, e.round)
+		return
+	}
+	e.out.x(opGlobalGet, e.fuel)
+	e.out.constant(amount)
+	e.out.op(opI32Sub)
+	e.out.x(opGlobalSet, e.fuel)
+}
+
+// end closes both loops that one has become.
+func (e *emitter) end() {
+	top := len(e.extra) - 1
+	if top > 0 && e.extra[top] > e.extra[top-1] {
+		e.copyTo(e.pos)
+		e.out.op(opEnd)
+	}
+	e.extra = e.extra[:top]
+}
+
+// publish leaves the stack that is left where a callee that checks it looks.
+// Nobody restores it afterwards: whoever calls publishes first.
+func (e *emitter) publish() {
+	callee := e.body.callees[e.call]
+	e.call++
+	if !e.graph.nodes[callee].deep {
+		return
+	}
+	e.copyTo(e.at)
+	e.out.x(opLocalGet, e.left)
+	e.out.x(opGlobalSet, e.stack)
+}
+
+// bulk charges an operation on memory or a table by its size, which is on top of
+// the operand stack.
+func (e *emitter) bulk() {
+	e.copyTo(e.at)
+	e.out.x(opLocalTee, e.size)
+	e.out.x(opGlobalGet, e.fuel)
+	e.out.x(opLocalGet, e.size)
+	e.out.constant(bulkShift)
+	e.out.op(opI32ShrU)
+	e.spend(e.size)
+	e.tickIfNegative(e.zero)
+}
+
+// code is instructions in the making.
+type code []byte
+
+func (c *code) op(op opcode) { *c = append(*c, byte(op)) }
+
+func (c *code) index(x uint32) { *c = appendU32(*c, x) }
+
+func (c *code) x(op opcode, x uint32) {
+	c.op(op)
+	c.index(x)
+}
+
+func (c *code) constant(v int32) {
+	c.op(opI32Const)
+	for {
+		low := byte(v & 0x7f)
+		v >>= 7
+		if v == 0 && low&0x40 == 0 || v == -1 && low&0x40 != 0 {
+			*c = append(*c, low)
+			return
+		}
+		*c = append(*c, low|0x80)
+	}
+}

@@ -1,0 +1,164 @@
+package rewrite
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Options says what to change. Its zero value asks for nothing.
+type Options struct {
+	TableElements uint32 // bound of every table's maximum; 0: none
+	MemoryPages   uint32 // bound of the memory's maximum, in pages of 64 KiB; 0: none
+	Guard         bool   // see [Guard]
+	StackBytes    uint32 // native stack that the guard allows; 0: [DefaultStackBytes]
+	Capture       bool   // export mutable globals; take data and start function out, see [Result]
+}
+
+const (
+	// ReservedModule is where the guard's host function is imported from. No
+	// guest may import from it.
+	ReservedModule = "wasmwhisk"
+	// reservedExports begins the names of all exports that are added. No guest
+	// may use it.
+	reservedExports = ReservedModule + "."
+)
+
+// Names that Rewrite gives to what it adds.
+const (
+	TickName    = "tick"                   // imported from ReservedModule
+	FuelExport  = reservedExports + "fuel" // mutable i32 global
+	DepthExport = reservedExports + "depth"
+	StartExport = reservedExports + "start"
+)
+
+// Result is a rewritten module and what the host needs to know of it.
+type Result struct {
+	Binary []byte
+
+	// Guard is nil without Options.Guard.
+	Guard *Guard
+
+	// Globals are the mutable globals that hold numbers and that the module
+	// defines itself, in order of their indices. They are exported under extra
+	// names with Options.Capture.
+	Globals []Global
+
+	// HasMemory tells whether the module defines a memory, MemoryMin and
+	// MemoryMax are its bounds in pages, the latter after clamping and 65,536
+	// where there is none.
+	HasMemory            bool
+	MemoryMin, MemoryMax uint32
+
+	// Image is the memory's initial content where it is not zero, in ascending
+	// order and without overlaps, with Options.Capture: the binary has no active
+	// data segments any more, and the host writes the image before it calls
+	// Start. Start is the exported name of the former start function, "" if there
+	// was none.
+	Image []Segment
+	Start string
+
+	// Uncaptured says why Image and Start are empty in spite of Options.Capture:
+	// the engine still initialises memory and runs the start function at
+	// instantiation. It is "" otherwise.
+	Uncaptured string
+
+	// Unresettable says why memory and Globals are not all of the state of an
+	// instance, so that putting both back does not reset it. It is "" if they are.
+	Unresettable string
+}
+
+// Guard is what the host deals with when a guest runs under guard.
+//
+// A guest counts its work down in the fuel global, a unit being about a
+// nanosecond, at loop headers, at the entries of functions and by the size of
+// bulk operations. Below zero it calls the imported function
+//
+//	tick(remaining i32) (fuel i32)
+//
+// whose result is the new fuel, at most 1<<30. The depth global has the bytes of
+// native stack that are left; a function that would use more calls tick with a
+// negative number, which must end the guest: tick must not return then. In all
+// other calls remaining is not negative.
+//
+// Both globals need to be set before every call from the outermost host code:
+// fuel to what tick would give, or to 0 so that the guest asks at once; depth to
+// StackBytes. A host function that calls back into the same instance leaves
+// depth alone, and nesting stays bounded through it.
+type Guard struct {
+	TickModule, TickName    string
+	FuelExport, DepthExport string
+	StackBytes              int32 // initial value of the depth global
+}
+
+// DefaultStackBytes lets native stacks, which double as they grow, stay below
+// 1 MiB.
+const DefaultStackBytes = 400 << 10
+
+// A Global is a mutable global that is exported for capture.
+type Global struct {
+	Type   byte // 0x7f i32, 0x7e i64, 0x7d f32, 0x7c f64
+	Export string
+}
+
+// A Segment is a part of a memory's initial content.
+type Segment struct {
+	Offset uint32
+	Data   []byte
+}
+
+// Rewrite changes a binary. The error is a [*FormatError] if it is malformed or
+// passes the limits that web engines share, an [*UnsupportedError] if it uses
+// what the rewriter does not know, a [*ReservedError] if it uses names that are
+// not for guests, and a [*TableError] or [*MemoryError] if a table or the memory
+// is larger than its bound from the start.
+func Rewrite(binary []byte, o Options) (*Result, error) {
+	m, err := decode(binary)
+	if err != nil {
+		return nil, typed(err)
+	}
+	w := newRewriter(m, o)
+	if err := w.rewrite(); err != nil {
+		return nil, typed(err)
+	}
+	return w.result, nil
+}
+
+// typed gives an error of the walker the type that callers look for.
+func typed(err error) error {
+	format, ok := errors.AsType[*FormatError](err)
+	switch {
+	case !ok:
+		return err
+	case format.reserved != "":
+		return &ReservedError{Name: format.reserved}
+	case format.unsupported:
+		return &UnsupportedError{Offset: format.Offset, Reason: format.Reason}
+	}
+	return err
+}
+
+// UnsupportedError reports a binary beyond WebAssembly 2.0, or beyond what the
+// rewriter does with it. An engine may know what to do.
+type UnsupportedError struct {
+	Offset int // in the binary
+	Reason string
+}
+
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("at offset %#x: %s", e.Offset, e.Reason)
+}
+
+// ReservedError reports a guest that uses a name which the rewriter keeps for
+// itself: imported module or export.
+type ReservedError struct{ Name string }
+
+func (e *ReservedError) Error() string { return fmt.Sprintf("the name %q is reserved", e.Name) }
+
+// MemoryError reports a memory that is larger from the start than it may be.
+type MemoryError struct {
+	Minimum, Limit uint32 // in pages
+}
+
+func (e *MemoryError) Error() string {
+	return fmt.Sprintf("memory of %d pages exceeds the limit of %d", e.Minimum, e.Limit)
+}

@@ -1,0 +1,284 @@
+package rewrite
+
+// A body is what the first pass learns of a function.
+type body struct {
+	reader            // at the first instruction; the code with its locals
+	groups     uint32 // of locals
+	groupsFrom int    // where they begin
+	locals     uint32 // parameters included
+
+	callees []int32  // nodes of the graph, by call
+	rounds  []uint32 // work of one round, by loop in the order of their headers
+	charges []charge // in between, in order
+	entry   uint32   // work of one call otherwise
+	frame   uint32   // estimate of the native frame, in bytes
+	bulk    bool     // has instructions whose time depends on an operand
+
+	deep bool // checks the stack; set by the graph
+}
+
+// heavy tells whether a function charges what it does at its entry. What others
+// do is little and charged where they are called.
+func (b *body) heavy() bool {
+	return b.deep || len(b.rounds) > 0 || len(b.charges) > 0 || b.entry > callWork
+}
+
+// A charge is work that is charged before an instruction.
+type charge struct {
+	pos  int
+	work uint32
+}
+
+// A scanner makes the first pass over function bodies. It is reused for all of
+// a module.
+type scanner struct {
+	cursor
+	graph   *graph
+	found   *findings
+	frames  frameModel
+	control []control
+	cost    int     // bytes of code on the most expensive way here that no charge covers
+	callees []int32 // of all functions
+	body    *body
+}
+
+// control is an open block.
+type control struct {
+	op              opcode
+	height          int // of the operand stack below its parameters
+	params, results int
+	dead            bool // begun in code that cannot be reached
+	loop            int  // its index, of a loop
+	begin           int  // cost at the beginning, of an if
+	cost            int  // the highest at branches to its label
+}
+
+// findings are what function bodies do beyond computing, by which one can tell
+// whether an instance can be reset.
+type findings struct {
+	tables bool   // some table is written
+	inits  []bool // by data segment: memory.init uses it
+	drops  []bool // by data segment: data.drop drops it
+}
+
+// scanCode makes the first pass over the code section.
+func (m *module) scanCode(g *graph, found *findings) ([]body, error) {
+	defined := m.funcs[m.imports():]
+	r := m.reader(codeSection)
+	if r == nil {
+		r = &reader{buf: []byte{0}}
+	}
+	n := r.count("bodies", maxDefinitions)
+	if int(n) != len(defined) {
+		r.fail("%d bodies for %d functions", n, len(defined))
+	}
+	s := &scanner{graph: g, found: found}
+	s.m = m
+	bodies := make([]body, len(defined))
+	for i := range bodies {
+		if r.err != nil {
+			break
+		}
+		s.scan(r, &bodies[i], m.typeOf(m.imports()+uint32(i)))
+	}
+	return bodies, r.failure()
+}
+
+// failure is the error as such, nil if there is none.
+func (r *reader) failure() error {
+	if r.err == nil {
+		return nil
+	}
+	return r.err
+}
+
+func (s *scanner) scan(r *reader, b *body, t *funcType) {
+	b.reader = *r.sized()
+	b.readLocals(t)
+	s.begin(b, t)
+	for s.next() {
+		s.instruction()
+	}
+	r.adopt(&s.reader)
+	s.finishBody()
+}
+
+func (b *body) readLocals(t *funcType) {
+	b.locals = uint32(len(t.params))
+	b.groups = b.count("kinds of locals", maxLocals)
+	b.groupsFrom = b.pos
+	for range b.groups {
+		b.locals += b.u32()
+		b.valueType()
+	}
+}
+
+func (s *scanner) begin(b *body, t *funcType) {
+	s.reader, s.body, s.locals, s.depth = b.reader, b, b.locals, 1
+	s.cost = 0
+	s.control = append(s.control[:0], control{op: opBlock, results: len(t.results)})
+	s.frames.begin(b.locals, wide(t.params)+wide(b.buf[b.groupsFrom:b.pos]))
+	s.callees = s.callees[len(s.callees):]
+}
+
+// wide counts vectors among types, and a few other bytes by mistake.
+func wide(types []byte) int {
+	const v128 = 0x7b
+	n := 0
+	for _, t := range types {
+		if t == v128 {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *scanner) finishBody() {
+	s.body.callees = s.callees[:len(s.callees):len(s.callees)]
+	s.body.frame = s.frames.bytes()
+}
+
+func (s *scanner) instruction() {
+	s.spend()
+	if s.effect != 0 {
+		s.frames.adjust(s.effect)
+	}
+	switch s.op {
+	case opLocalGet:
+		s.frames.get(s.x, s.at)
+	case opLocalSet, opLocalTee:
+		s.frames.set(s.x, s.at)
+	case opBlock, opLoop, opIf:
+		s.open()
+	case opElse:
+		s.otherwise()
+	case opEnd:
+		s.close()
+	case opBr, opBrIf, opBrTable, opReturn, opUnreachable:
+		s.branch()
+	case opCall:
+		s.call(s.graph.function(s.x), s.m.typeOf(s.x))
+	case opCallIndirect:
+		s.call(s.graph.indirect(s.x), &s.m.types[s.x])
+	default:
+		s.uncommon()
+	}
+}
+
+func (s *scanner) open() {
+	params, results := s.arity()
+	b := control{
+		op: s.op, params: params, results: results,
+		height: s.frames.height - params, dead: s.frames.dead, begin: s.cost,
+	}
+	s.frames.opened(s.at, s.op == opLoop)
+	if s.op == opLoop {
+		b.loop, b.cost, s.cost = len(s.body.rounds), s.cost, 0
+		s.body.rounds = append(s.body.rounds, 0)
+	}
+	s.control = append(s.control, b)
+}
+
+func (s *scanner) otherwise() {
+	top := &s.control[len(s.control)-1]
+	if top.op != opIf {
+		s.fail("else without if")
+		return
+	}
+	s.reach(top)
+	top.op, s.cost = opElse, top.begin
+	s.frames.reset(top.height+top.params, top.dead)
+}
+
+func (s *scanner) close() {
+	top := s.control[len(s.control)-1]
+	s.control = s.control[:len(s.control)-1]
+	s.frames.closed()
+	if top.op == opLoop {
+		s.body.rounds[top.loop] = work(top.cost)
+	} else {
+		s.reach(&top)
+		s.cost = top.cost
+		if top.op == opIf {
+			s.cost = max(s.cost, top.begin)
+		}
+	}
+	s.frames.reset(top.height+top.results, top.dead)
+	if len(s.control) == 0 {
+		s.body.entry = work(top.cost)
+	}
+}
+
+func (s *scanner) branch() {
+	switch s.op {
+	case opBr, opBrIf:
+		s.reach(s.label(s.x))
+	case opBrTable:
+		for _, l := range s.targets {
+			s.reach(s.label(l))
+		}
+	case opReturn:
+		s.reach(&s.control[0])
+	}
+	if s.op != opBrIf {
+		s.frames.dead = true
+	}
+}
+
+func (s *scanner) label(l uint32) *control { return &s.control[len(s.control)-1-int(l)] }
+
+// reach carries the cost to where control goes on.
+func (s *scanner) reach(to *control) {
+	if !s.frames.dead {
+		to.cost = max(to.cost, s.cost)
+	}
+}
+
+func (s *scanner) call(node int32, t *funcType) {
+	s.callees = append(s.callees, node)
+	s.cost += callWork * workBytes
+	s.frames.call(len(t.params), len(t.results))
+}
+
+func (s *scanner) uncommon() {
+	switch s.op {
+	case opRefFunc:
+		s.refFunc()
+	case opMemoryInit:
+		s.body.bulk = true
+		s.mark(&s.found.inits)
+	case opDataDrop:
+		s.mark(&s.found.drops)
+	case opMemoryCopy, opMemoryFill:
+		s.body.bulk = true
+	case opTableSet:
+		s.found.tables = true
+	case opTableInit, opTableCopy, opTableGrow, opTableFill:
+		s.body.bulk, s.found.tables = true, true
+	default:
+		if s.op>>8 == prefixVector {
+			s.frames.vectors = true
+		}
+	}
+}
+
+// refFunc lets a body name what the module names outside of bodies, as the
+// specification asks for: exporting the start function must not make it
+// nameable.
+func (s *scanner) refFunc() {
+	if !s.m.declared[s.x] {
+		s.fail("undeclared reference to function %d", s.x)
+	}
+	s.m.taken[s.x] = true
+}
+
+func (s *scanner) mark(segments *[]bool) {
+	if int(s.x) >= len(s.m.data) {
+		s.fail("data segment %d of %d", s.x, len(s.m.data))
+		return
+	}
+	if *segments == nil {
+		*segments = make([]bool, len(s.m.data))
+	}
+	(*segments)[s.x] = true
+}
