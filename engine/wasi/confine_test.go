@@ -13,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 // snapshot is what a host directory holds: names, kinds, sizes and times.
@@ -263,35 +262,6 @@ func TestDirectoryMovedWhileOpen(t *testing.T) {
 	}
 	g.opened(inner, "new", toCreate)
 	require.FileExists(t, filepath.Join(dir, "e/new"))
-}
-
-// TestSpecialFilesDoNotBlock opens what would block, or have effects, if the host
-// opened it.
-func TestSpecialFilesDoNotBlock(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	require.NoError(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600))
-	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	require.NoError(t, err)
-	defer unix.Close(socket)
-	require.NoError(t, unix.Bind(socket, &unix.SockaddrUnix{Name: filepath.Join(dir, "socket")}))
-	require.NoError(t, os.Symlink("fifo", filepath.Join(dir, "link")))
-	special := map[string]errno{"fifo": eACCES, "socket": eACCES, "link": eACCES}
-	if unix.Mknod(filepath.Join(dir, "device"), unix.S_IFCHR|0o600, int(unix.Mkdev(1, 5))) == nil { // for root only
-		special["device"] = eACCES
-	}
-	g := rooted(t, dir, ReadWrite)
-	for name, want := range special {
-		for _, how := range []opening{toRead, toWrite, toCreate, {oflags: openTruncate}, {oflags: openDirectory}, {flags: flagNonblock}} {
-			_, e := g.open(root, name, how)
-			require.Equal(t, want, e, "path_open(%q, %+v)", name, how)
-			_, e = g.open(root, name+"/x", how)
-			require.Equal(t, eNOTDIR, e, "path_open(%q, %+v)", name+"/x", how)
-		}
-	}
-	require.Equal(t, kindUnknown, g.status(eSUCCESS, root, "fifo", 0).kind)
-	g.rename(eSUCCESS, root, "fifo", root, "renamed")
-	g.on(eSUCCESS, "path_unlink_file", root, "renamed")
 }
 
 // TestResolvingEndsWithContext: what leads to a file can be long.

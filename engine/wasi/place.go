@@ -33,7 +33,7 @@ func (p *place) release() {
 	}
 }
 
-func (p *place) kind() kind  { return kindOfMode(uint32(p.status.Mode)) }
+func (p *place) kind() kind  { return kindOfMode(uint32(p.status.Mode)) } //nolint:unconvert // a uint16 elsewhere
 func (p *place) dirfd() int  { return int(p.parent.Fd()) }
 func (p *place) isDir() bool { return p.exists && p.kind() == kindDirectory }
 
@@ -57,7 +57,7 @@ func (d *directory) resolve(ctx context.Context, path string, follow bool) (*pla
 		switch {
 		case err == nil:
 			path = target
-		case err != unix.EINVAL: // which says that it is no link any more
+		case !errors.Is(err, unix.EINVAL): // which says that it is no link any more
 			return nil, err
 		}
 	}
@@ -74,7 +74,7 @@ func (d *directory) locate(path string) (*place, error) {
 	}
 	err = again(func() error { return unix.Fstatat(p.dirfd(), name, &p.status, unix.AT_SYMLINK_NOFOLLOW) })
 	p.exists = err == nil
-	if err != nil && err != unix.ENOENT {
+	if err != nil && !errors.Is(err, unix.ENOENT) {
 		p.release()
 		return nil, err
 	}

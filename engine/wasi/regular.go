@@ -19,7 +19,7 @@ type regular struct {
 
 func (f *regular) kind() kind              { return kindRegular }
 func (f *regular) stat() (filestat, error) { return fstat(f.File) }
-func (f *regular) close() error            { return f.File.Close() }
+func (f *regular) close() error            { return f.Close() }
 
 func (f *regular) read(_ context.Context, p []byte, _ fdflags) (int, error) {
 	return ended(f.Read(p))

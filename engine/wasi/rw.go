@@ -2,6 +2,7 @@ package wasi
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	"wasmwhisk/engine"
@@ -96,7 +97,7 @@ func transfer(ctx context.Context, mem engine.Memory, ptr, n, result uint32, mov
 		return err
 	}
 	moved, err := moveBuffers(ctx, mem, iovecs, move)
-	if _, stopped := err.(*stop); stopped || moved == 0 && err != nil {
+	if _, stopped := errors.AsType[*stop](err); stopped || moved == 0 && err != nil {
 		return err
 	}
 	return mem.PutUint32(result, moved)

@@ -2,6 +2,7 @@ package wasi
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -71,6 +72,7 @@ type filestat struct {
 	nlink, size, atime, mtime, ctime uint64
 }
 
+//nolint:unconvert // the fields have other widths elsewhere
 func filestatOf(st *unix.Stat_t) filestat {
 	return filestat{
 		dev:   uint64(st.Dev),
@@ -97,7 +99,7 @@ func fstat(f *os.File) (filestat, error) {
 // again repeats a system call for as long as signals interrupt it.
 func again(call func() error) error {
 	for {
-		if err := call(); err != unix.EINTR {
+		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

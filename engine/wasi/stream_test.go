@@ -306,7 +306,7 @@ func TestReadOverItsOwnBuffers(t *testing.T) {
 	g := rooted(t, dir, ReadOnly)
 	fd := g.opened(root, "f", toRead)
 	at := g.alloc(16)
-	iovs, n := g.iovecs(uint32(g.used), 16, at, 16)
+	iovs, n := g.iovecs(g.used, 16, at, 16)
 	g.ok("fd_read", uint64(fd), iovs, n, out)
 	require.Equal(t, uint32(16), g.u32(out), "the second buffer has become bad")
 }

@@ -170,8 +170,10 @@ func TestEveryPointerIsChecked(t *testing.T) {
 			continue
 		}
 		var stdout bytes.Buffer
-		g := newGuest(t, Config{Args: []string{"a"}, Env: []string{"A=1"}, Stdout: &stdout, Result: &stdout,
-			Mounts: []Mount{mount(t, t.TempDir(), ReadWrite)}})
+		g := newGuest(t, Config{
+			Args: []string{"a"}, Env: []string{"A=1"}, Stdout: &stdout, Result: &stdout,
+			Mounts: []Mount{mount(t, t.TempDir(), ReadWrite)},
+		})
 		for fd := range uint64(6) {
 			params := slices.Repeat([]uint64{1<<64 - 1}, len(f.Type.Params))
 			params[0] = fd

@@ -77,7 +77,7 @@ func runCommand(ctx context.Context, env *Env, f runFlags, file string, args []s
 	if err != nil {
 		return err
 	}
-	defer rt.Close(context.WithoutCancel(ctx))
+	defer func() { _ = rt.Close(context.WithoutCancel(ctx)) }()
 	err = runBinary(ctx, rt, binary, wasi.Config{
 		Args:   append([]string{filepath.Base(file)}, args...),
 		Env:    f.env,
@@ -131,18 +131,18 @@ func runBinary(ctx context.Context, rt engine.WasmRuntime, binary []byte, config
 	if err != nil {
 		return err
 	}
-	defer module.Close(cleanup)
+	defer func() { _ = module.Close(cleanup) }()
 	if !slices.ContainsFunc(module.Exports(), func(e engine.Export) bool { return e.Name == startExport && e.Type != nil }) {
 		return fmt.Errorf("not a WASI command: it exports no function %s", startExport)
 	}
 	system := wasi.NewSystem(config)
-	defer system.Close()
+	defer func() { _ = system.Close() }()
 	ctx = wasi.NewContext(ctx, system)
 	instance, err := module.Instantiate(ctx, engine.Limits{})
 	if err != nil {
 		return err
 	}
-	defer instance.Close(cleanup)
+	defer func() { _ = instance.Close(cleanup) }()
 	_, err = instance.Call(ctx, startExport)
 	return err
 }
