@@ -72,7 +72,6 @@ type filestat struct {
 	nlink, size, atime, mtime, ctime uint64
 }
 
-//nolint:unconvert // the fields have other widths elsewhere
 func filestatOf(st *unix.Stat_t) filestat {
 	return filestat{
 		dev:   uint64(st.Dev),
