@@ -123,7 +123,7 @@ type Limits struct {
 	Concurrency int
 
 	// ContainerLogBytes bounds what is kept of a container's logs in memory;
-	// 0 means 1 MiB. JSONLogBytes bounds each json log file, of which there is
+	// 0 means 256 KiB. JSONLogBytes bounds each json log file, of which there is
 	// one older one; 0 means 100 MiB.
 	ContainerLogBytes int
 	JSONLogBytes      int64
@@ -210,7 +210,7 @@ func (l Limits) withDefaults() Limits {
 	l.Timeout = cmp.Or(l.Timeout, whisk.DefaultTimeout)
 	l.MaxTimeout = cmp.Or(l.MaxTimeout, time.Hour)
 	l.InitTimeout = cmp.Or(l.InitTimeout, time.Minute)
-	l.ContainerLogBytes = cmp.Or(l.ContainerLogBytes, 1<<20)
+	l.ContainerLogBytes = cmp.Or(l.ContainerLogBytes, 256<<10)
 	l.JSONLogBytes = cmp.Or(l.JSONLogBytes, 100<<20)
 	return l
 }

@@ -25,39 +25,34 @@ type initRequest struct {
 
 // decodeInit reads the body of an /init. Fields that are not known are ignored,
 // and so are those that mean nothing to a module: name, main, binary.
+// Without a value there is no code.
 func decodeInit(body []byte) (initRequest, error) {
-	var value json.RawMessage
-	err := members(body, func(key string, raw json.RawMessage) error {
-		if key == "value" {
-			value = raw
-		}
-		return nil
-	})
-	if err != nil {
-		return initRequest{}, unreadable(err)
-	}
-	return decodeInitValue(value)
+	var req initRequest
+	err := membersOf("value", body, req.set)
+	return req, unreadable(err)
 }
 
-// decodeInitValue reads the object that brings the code. Without one there is
-// no code.
-func decodeInitValue(value json.RawMessage) (req initRequest, err error) {
+// decodeInitValue reads the value of an /init that stands alone.
+func decodeInitValue(value json.RawMessage) (initRequest, error) {
+	var req initRequest
 	if len(value) == 0 || value[0] != '{' {
 		return req, nil
 	}
-	err = members(value, func(key string, raw json.RawMessage) (err error) {
-		switch key {
-		case "code":
-			req.code = text(raw)
-		case "env":
-			req.env, err = decodeEnv(raw)
-		case "annotations":
-			req.annotations, err = parseAnnotations(raw)
-		}
-		return err
-	})
-	req.namespace = lookup(req.env, whisk.EnvPrefix+"NAMESPACE")
+	err := members(value, req.set)
 	return req, unreadable(err)
+}
+
+func (r *initRequest) set(key string, raw json.RawMessage) (err error) {
+	switch key {
+	case "code":
+		r.code = text(raw)
+	case "env":
+		r.env, err = decodeEnv(raw)
+		r.namespace = lookup(r.env, whisk.EnvPrefix+"NAMESPACE")
+	case "annotations":
+		r.annotations, err = parseAnnotations(raw)
+	}
+	return err
 }
 
 // decodeEnv reads the environment of an action: strings, and whatever else as

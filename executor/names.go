@@ -48,16 +48,30 @@ func newID() string {
 // checkName accepts the name of an environment variable: anything that cannot
 // be mistaken for something else once it stands before "=value".
 func checkName(name string) error {
-	if name == "" || len(name) > maxName || !utf8.ValidString(name) ||
-		strings.ContainsFunc(name, func(r rune) bool { return r == '=' || unicode.IsControl(r) }) {
+	if name == "" || len(name) > maxName || !isWord(name) && !isText(name) {
 		return whisk.Errorf(whisk.BadRequest, "%q cannot be the name of an environment variable", shorten(name))
 	}
 	return nil
 }
 
+// isWord is the quick answer for names as they usually are.
+func isWord(name string) bool {
+	for i := range len(name) {
+		if !isAlnum(name[i]) && name[i] != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+func isText(name string) bool {
+	return utf8.ValidString(name) &&
+		!strings.ContainsFunc(name, func(r rune) bool { return r == '=' || unicode.IsControl(r) })
+}
+
 // checkEntry accepts a variable whose value a C program can read whole.
 func checkEntry(name, value string) error {
-	if strings.Contains(value, "\x00") {
+	if strings.IndexByte(value, 0) >= 0 {
 		return whisk.Errorf(whisk.BadRequest, "the value of %q holds a zero byte", shorten(name))
 	}
 	return checkName(name)

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -17,8 +18,33 @@ var errNotJSON = errors.New("not valid JSON")
 // but the keys: a request is mostly one long string (code) or one object that
 // the guest reads itself (value), and decoding those here would cost more than
 // running the action.
-func members(body []byte, visit func(key string, value json.RawMessage) error) error {
+func members(body []byte, visit visitFunc) error {
 	s := scanner{text: body}
+	return s.whole(visit)
+}
+
+// membersOf calls visit for each member of the object that body has under the
+// key; of other members, and of other values under the key, it sees none.
+func membersOf(key string, body []byte, visit visitFunc) error {
+	s := scanner{text: body, key: key, below: visit}
+	return s.whole(func(string, json.RawMessage) error { return nil })
+}
+
+type visitFunc func(key string, value json.RawMessage) error
+
+// scanner walks over a JSON text and accepts exactly what encoding/json does.
+type scanner struct {
+	text []byte
+	at   int
+
+	// below sees the members of the object under key, in the outermost object.
+	// It is nil if nobody wants to.
+	below visitFunc
+	key   string
+}
+
+// whole steps over a text that is one object.
+func (s *scanner) whole(visit visitFunc) error {
 	if err := s.object(0, visit); err != nil {
 		return err
 	}
@@ -26,12 +52,6 @@ func members(body []byte, visit func(key string, value json.RawMessage) error) e
 		return errNotJSON
 	}
 	return nil
-}
-
-// scanner walks over a JSON text and accepts exactly what encoding/json does.
-type scanner struct {
-	text []byte
-	at   int
 }
 
 // peek is the next byte that is not white space, 0 at the end.
@@ -91,7 +111,7 @@ func (s *scanner) nested(open byte, depth int) error {
 }
 
 // object steps over an object and shows its members, unless visit is nil.
-func (s *scanner) object(depth int, visit func(string, json.RawMessage) error) error {
+func (s *scanner) object(depth int, visit visitFunc) error {
 	if !s.take('{') {
 		return errNotJSON
 	}
@@ -111,10 +131,13 @@ func (s *scanner) object(depth int, visit func(string, json.RawMessage) error) e
 	}
 }
 
-func (s *scanner) member(depth int, visit func(string, json.RawMessage) error) error {
+func (s *scanner) member(depth int, visit visitFunc) error {
 	key, err := s.span((*scanner).string)
 	if err != nil || !s.take(':') {
 		return errNotJSON
+	}
+	if depth == 0 && s.below != nil && s.peek() == '{' && text(key) == s.key {
+		return s.object(1, s.below)
 	}
 	value, err := s.span(func(s *scanner) error { return s.value(depth + 1) })
 	if err != nil || visit == nil {
@@ -271,8 +294,8 @@ func (s *scanner) digits() bool {
 	return s.at > from
 }
 
-// text is a JSON value as text: a string decoded, null as nothing, anything
-// else as its JSON.
+// text is a valid JSON value as text: a string decoded, null as nothing,
+// anything else as its JSON.
 func text(raw json.RawMessage) string {
 	if string(raw) == "null" {
 		return ""
@@ -281,7 +304,7 @@ func text(raw json.RawMessage) string {
 		return string(raw)
 	}
 	plain := raw[1 : len(raw)-1]
-	if plainEnd(plain, 0) == len(plain) && utf8.Valid(plain) {
+	if bytes.IndexByte(plain, '\\') < 0 && utf8.Valid(plain) {
 		return string(plain)
 	}
 	var decoded string

@@ -67,6 +67,8 @@ func FuzzScan(f *testing.F) {
 		if wantErr == nil && bytes.Equal(bytes.TrimSpace(body), []byte("null")) {
 			t.Skip("null is no object here")
 		}
+		below := membersOf("value", body, func(string, json.RawMessage) error { return nil })
+		require.Equal(t, err, below, "membersOf(%q)", body)
 		require.Equal(t, wantErr == nil, err == nil, "members(%q) = %v, encoding/json says %v", body, err, wantErr)
 		if err == nil {
 			require.Equal(t, want, got, "members(%q)", body)
@@ -81,5 +83,26 @@ func BenchmarkMembers(b *testing.B) {
 		if err := members(body, func(string, json.RawMessage) error { return nil }); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestMembersOf(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string][]string{
+		`{"x":{"a":0},"v":{"a":1,"v":{"a":2}},"y":{"a":3}}`: {"a 1", `v {"a":2}`},
+		`{"v":[{"a":1}]}`:           nil,
+		`{"v":"text"}`:              nil,
+		`{"\u0076" : { "a" : 1 } }`: {"a 1"},
+		`{}`:                        nil,
+	} {
+		var got []string
+		require.NoError(t, membersOf("v", []byte(body), func(key string, value json.RawMessage) error {
+			got = append(got, key+" "+string(value))
+			return nil
+		}), body)
+		assert.Equal(t, want, got, body)
+	}
+	for _, body := range []string{`{"v":{"a":1}`, `{"v":{"a"}}`, `{"v":{"a":1}} x`} {
+		assert.ErrorIs(t, membersOf("v", []byte(body), func(string, json.RawMessage) error { return nil }), errNotJSON, body)
 	}
 }
