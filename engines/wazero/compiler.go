@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -104,6 +105,11 @@ type loader struct {
 	cache wazero.CompilationCache
 	root  string // made by us, removed by close
 	dir   string // below root, where wazero looks artefacts up
+
+	// loading has a lock for each artefact, or for several that share one.
+	// wazero publishes a module that it loads before its entry points are made:
+	// whoever gets it from a second load at the same time may jump nowhere.
+	loading [64]sync.Mutex
 }
 
 // lazyLoader makes the loader at its first use: most processes that only
@@ -163,9 +169,10 @@ func (l *loader) load(ctx context.Context, binary []byte, dir string) (engine.Mo
 		return nil, err
 	}
 	link := filepath.Join(l.dir, filepath.Base(artefact))
-	// Whoever loads the same artefact at the same time finds the link there
-	// already; that it may be gone before wazero looks only costs a compilation.
-	if err := os.Symlink(artefact, link); err != nil && !errors.Is(err, os.ErrExist) {
+	mu := &l.loading[crc32.ChecksumIEEE([]byte(link))%uint32(len(l.loading))]
+	mu.Lock()
+	defer mu.Unlock()
+	if err := os.Symlink(artefact, link); err != nil {
 		return nil, fmt.Errorf("link artefact: %w", err)
 	}
 	defer os.Remove(link)
