@@ -172,10 +172,11 @@ func (w *rewriter) unresettable() string {
 }
 
 // dropsWhatItReads tells whether dropping a segment can be noticed. Dropping
-// element segments cannot where no table is written.
+// element segments cannot where no table is written. Active segments count too:
+// not every engine drops them by itself.
 func (f *findings) dropsWhatItReads(data []segment) bool {
 	for i, s := range data {
-		if s.passive && len(s.content) > 0 && f.drops != nil && f.inits != nil && f.drops[i] && f.inits[i] {
+		if len(s.content) > 0 && f.drops != nil && f.inits != nil && f.drops[i] && f.inits[i] {
 			return true
 		}
 	}

@@ -79,13 +79,17 @@ func instantiate(ctx context.Context, r wazero.Runtime, binary []byte, guard *re
 	if err != nil {
 		return nil, err
 	}
+	return withGuard(mod, guard), nil
+}
+
+func withGuard(mod api.Module, guard *rewrite.Guard) *subject {
 	g := &subject{Module: mod}
 	if guard != nil {
 		g.fuel = mod.ExportedGlobal(guard.FuelExport).(api.MutableGlobal)
 		g.depth = mod.ExportedGlobal(guard.DepthExport).(api.MutableGlobal)
 		g.stack = uint64(guard.StackBytes)
 	}
-	return g, nil
+	return g
 }
 
 // refuel sets the guard up for a call.

@@ -1,6 +1,9 @@
 package rewrite
 
-import "bytes"
+import (
+	"bytes"
+	"unicode/utf8"
+)
 
 // A module is what the rewriter knows of a binary: its index spaces, and which
 // functions are named outside of function bodies.
@@ -14,7 +17,6 @@ type module struct {
 	memories []limits
 	tables   int
 	imported [kindGlobal + 1]int // by kind
-	exports  [][]byte
 	data     []segment
 
 	declared []bool // by function: named outside of bodies, so that ref.func may name it
@@ -72,7 +74,9 @@ func (m *module) place(sections []section) error {
 	for i := range sections {
 		s := &sections[i]
 		if s.id == customSection {
-			m.placeCustom(s)
+			if err := m.placeCustom(s); err != nil {
+				return err
+			}
 			continue
 		}
 		if order(s.id) <= last {
@@ -84,10 +88,17 @@ func (m *module) place(sections []section) error {
 	return nil
 }
 
-func (m *module) placeCustom(s *section) {
-	if m.names == nil && bytes.HasPrefix(s.content, []byte("\x04name")) {
+// placeCustom keeps the section of names. The others go, but not unseen: what is
+// invalid must not become valid without them.
+func (m *module) placeCustom(s *section) error {
+	name := (&reader{buf: s.content}).name()
+	if !utf8.Valid(name) {
+		return &FormatError{Offset: s.base, Reason: "name of a custom section is not UTF-8"}
+	}
+	if m.names == nil && string(name) == "name" {
 		m.names = s
 	}
+	return nil
 }
 
 // reader reads a section, if there is one.
@@ -173,9 +184,10 @@ func (m *module) readExports(r *reader) {
 		if bytes.HasPrefix(name, []byte(reservedExports)) {
 			r.reserved(name)
 		}
-		m.exports = append(m.exports, name)
-		r.byte()
-		r.u32()
+		kind, index := r.byte(), r.u32()
+		if kind == kindGlobal && int(index) >= len(m.globals) {
+			r.fail("global %d of %d", index, len(m.globals))
+		}
 	})
 }
 
