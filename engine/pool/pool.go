@@ -159,7 +159,7 @@ func (p *Pool) finish(ctx context.Context, e *entry, module engine.Module, err e
 		unwanted = p.evictLocked()
 	}
 	p.mu.Unlock()
-	closeAll(context.WithoutCancel(ctx), unwanted)
+	_ = closeAll(context.WithoutCancel(ctx), unwanted)
 }
 
 // leave ends one use of an entry. The making of a module that nobody waits for
@@ -174,7 +174,7 @@ func (p *Pool) leave(e *entry) {
 		unwanted = append(unwanted, e.module)
 	}
 	p.mu.Unlock()
-	closeAll(context.Background(), unwanted)
+	_ = closeAll(context.Background(), unwanted)
 }
 
 // parkLocked keeps the entry for the next user, or gives up making it.

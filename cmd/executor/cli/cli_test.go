@@ -74,13 +74,13 @@ func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 
 // post is "post URL BODY STATUS": the answer goes to stdout.
 func post(ts *testscript.TestScript, _ bool, args []string) {
-	resp, err := http.Post(args[0], "application/json", strings.NewReader(args[1])) //nolint:noctx // a script has no context
+	resp, err := http.Post(args[0], "application/json", strings.NewReader(args[1]))
 	answered(ts, resp, err, args[2])
 }
 
 // get is "get URL STATUS".
 func get(ts *testscript.TestScript, _ bool, args []string) {
-	resp, err := http.Get(args[0]) //nolint:noctx // a script has no context
+	resp, err := http.Get(args[0])
 	answered(ts, resp, err, args[1])
 }
 
