@@ -90,7 +90,7 @@ func (l Limits) limit(deadline, now time.Time) time.Duration {
 func (e *Executor) run(ctx context.Context, c *container, req runRequest, now time.Time, t *timings) (sandbox.Outcome, error) {
 	a, err := c.use()
 	if err != nil {
-		return sandbox.Outcome{}, err
+		return sandbox.Outcome{Status: sandbox.DeveloperError, Err: err}, err
 	}
 	defer c.done(a)
 	limit := e.config.Limits.limit(req.deadline, now)
