@@ -21,7 +21,7 @@ import (
 // param2 (nil leaves it out), the cost of a host function, and how late a
 // spinning guest is stopped.
 func Benchmark(b *testing.B, open Open, reactor []byte) {
-	e := newEnv(b, open, engine.Config{HostFuncs: append(wasi.Functions(), host.Functions()...)})
+	e := newEnv(b, open, engine.Config{HostFuncs: append(wasi.Functions(), host.Functions()...)}, Options{})
 	guests := []benchGuest{{name: "wat", binary: wat.Must(adder), prepare: nothing, run: runAdder}}
 	if reactor != nil {
 		guests = append(guests, benchGuest{name: "reactor", binary: reactor, prepare: initialize, run: runReactor})

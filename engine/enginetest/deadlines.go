@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
@@ -169,7 +170,8 @@ func testRecursionGarbage(t *testing.T, e *env) { e.testCollects(t, exponential)
 
 // testNativeStack overflows many stacks at once.
 func testNativeStack(t *testing.T, e *env) {
-	const guests, perGuest = 64, 4 << 20
+	const guests = 64
+	perGuest := cmp.Or(e.options.StackBytes, 4<<20)
 	for name, body := range map[string]string{"small frames": "(call $f) (call $f)", "large frames": largeFrame} {
 		e.hostile(t, name, func(t *testing.T) {
 			m := e.module(t, `(func $f (export "f") `+body+`)`)
@@ -177,7 +179,7 @@ func testNativeStack(t *testing.T, e *env) {
 			for _, err := range atOnce(guests, func(int) error { return outcome(t.Context(), t, m) }) {
 				requireTrap(t, engine.TrapStackOverflow, err)
 			}
-			assert.Less(t, heldByProcess()-before, int64(guests*perGuest), "memory for the stacks of %d guests", guests)
+			assert.Less(t, heldByProcess()-before, guests*perGuest, "memory for the stacks of %d guests", guests)
 		})
 	}
 }

@@ -21,10 +21,9 @@ type Open func(ctx context.Context, config engine.Config) (engine.WasmRuntime, e
 // Options says what an engine is held to. The zero value is what every engine
 // can do by itself.
 type Options struct {
-	// Guarded runs the cases that need the guard, which package rewrite will
-	// inject into modules: recursion that no loop header interrupts, and the
-	// bound on the native stack.
-	Guarded bool
+	// StackBytes is how much memory the stack of one guest may take when it
+	// overflows, on average over many at once; 0 means 4 MiB.
+	StackBytes int64
 }
 
 // A testCase is run on an engine of its own.
@@ -32,23 +31,18 @@ type testCase struct {
 	name string
 	run  func(t *testing.T, e *env)
 	// alone keeps other cases away: it measures what belongs to the process.
-	alone bool
-	// guarded cases wait for Options.Guarded.
-	guarded bool
-	config  engine.Config
+	alone  bool
+	config engine.Config
 }
 
 // Run holds engines that open makes to the contract.
 func Run(t *testing.T, open Open, options Options) {
 	for _, c := range testCases() {
 		t.Run(c.name, func(t *testing.T) {
-			if c.guarded && !options.Guarded {
-				t.Skip("needs the guard that package rewrite injects; see Options.Guarded")
-			}
 			if !c.alone {
 				t.Parallel()
 			}
-			e := newEnv(t, open, c.config)
+			e := newEnv(t, open, c.config, options)
 			c.run(t, e)
 			e.servesNext(t)
 		})
@@ -64,9 +58,9 @@ func testCases() []testCase {
 		{name: "a context that has ended starts nothing", run: testEndedContext},
 		{name: "a stopped guest gives the processor back", run: testProcessorGivenBack, alone: true},
 		{name: "the garbage collector does not wait for a guest", run: testGarbageCollection, alone: true},
-		{name: "recursion without loops stops when its context ends", run: testRecursion, alone: true, guarded: true},
-		{name: "the garbage collector does not wait for recursion", run: testRecursionGarbage, alone: true, guarded: true},
-		{name: "native stacks are bounded", run: testNativeStack, alone: true, guarded: true},
+		{name: "recursion without loops stops when its context ends", run: testRecursion, alone: true},
+		{name: "the garbage collector does not wait for recursion", run: testRecursionGarbage, alone: true},
+		{name: "native stacks are bounded", run: testNativeStack, alone: true},
 
 		{name: "traps have their kind", run: testTraps},
 		{name: "traps in a start function have their kind", run: testStartTraps},
@@ -105,6 +99,14 @@ func testCases() []testCase {
 		{name: "compilation at once", run: testConcurrentCompile},
 		{name: "instances outlive their module", run: testModuleClosed},
 		{name: "closing twice", run: testCloseTwice},
+
+		{name: "instances start from snapshots", run: testSnapshots},
+		{name: "instances are put back", run: testResets},
+		{name: "instances that have grown are not put back", run: testResetAfterGrowth},
+		{name: "state that no snapshot holds", run: testUncapturable},
+		{name: "snapshots of other modules", run: testForeignSnapshots},
+		{name: "instances outlive their snapshot", run: testSnapshotsOutlived},
+		{name: "snapshots at once", run: testConcurrentSnapshots},
 
 		{name: "artefacts", run: testArtefacts},
 		{name: "artefacts keep limits", run: testArtefactLimits, config: small},

@@ -19,11 +19,12 @@ type env struct {
 	config  engine.Config
 	rt      engine.WasmRuntime
 	entered chan struct{} // told by test.enter and test.block
+	options Options
 }
 
-func newEnv(t testing.TB, open Open, config engine.Config) *env {
+func newEnv(t testing.TB, open Open, config engine.Config, options Options) *env {
 	t.Helper()
-	e := &env{open: open, entered: make(chan struct{}, 1)}
+	e := &env{open: open, entered: make(chan struct{}, 1), options: options}
 	e.config = config
 	e.config.HostFuncs = append(e.hostFuncs(), config.HostFuncs...)
 	e.rt = e.another(t)

@@ -26,7 +26,7 @@ func FuzzSame(f *testing.F, one, other Open) {
 		}
 		f.Add(seed)
 	}
-	a, b := newEnv(f, one, engine.Config{}), newEnv(f, other, engine.Config{})
+	a, b := newEnv(f, one, engine.Config{}, Options{}), newEnv(f, other, engine.Config{}, Options{})
 	f.Fuzz(func(t *testing.T, seed []byte) {
 		source := Generate(seed)
 		binary, err := wat.Compile(source)

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"wasmwhisk/engine"
-	"wasmwhisk/engine/rewrite"
 )
 
 // Compiler implements [engine.Precompiler]: it turns modules into machine code
@@ -59,16 +58,16 @@ func cpuFeatures() []byte {
 
 func (c *Compiler) Precompile(ctx context.Context, binary []byte, dir string) (err error) {
 	defer recovered("compile", &err)
-	bounded, err := rewrite.ClampTables(binary, c.config.TableElements)
+	code, err := prepare(binary, c.config)
 	if err != nil {
-		return &engine.InvalidModuleError{Err: err}
+		return err
 	}
 	cache, err := wazero.NewCompilationCacheWithDir(dir)
 	if err != nil {
 		return fmt.Errorf("open artefact directory: %w", err)
 	}
 	rt := wazero.NewRuntimeWithConfig(ctx, guestConfig(wazero.NewRuntimeConfigCompiler()).WithCompilationCache(cache))
-	_, err = rt.CompileModule(ctx, bounded)
+	_, err = rt.CompileModule(ctx, code.Binary)
 	if err != nil {
 		err = classifyCompile(err)
 	}
@@ -84,15 +83,15 @@ func classifyCompile(err error) error {
 }
 
 func (c *Compiler) Load(ctx context.Context, binary []byte, dir string) (engine.Module, error) {
-	bounded, err := rewrite.ClampTables(binary, c.config.TableElements)
+	code, err := prepare(binary, c.config)
 	if err != nil {
-		return nil, &engine.InvalidModuleError{Err: err}
+		return nil, err
 	}
 	l, err := c.loader()
 	if err != nil {
 		return nil, err
 	}
-	return l.load(ctx, bounded, dir)
+	return l.load(ctx, code, dir)
 }
 
 func (c *Compiler) Close(ctx context.Context) error {
@@ -163,7 +162,7 @@ func newLoader(ctx context.Context, config engine.Config) (_ *loader, err error)
 
 // load links the artefact where wazero looks for it, under its own name, and
 // has wazero compile the binary, which then only reads the artefact.
-func (l *loader) load(ctx context.Context, binary []byte, dir string) (engine.Module, error) {
+func (l *loader) load(ctx context.Context, c code, dir string) (engine.Module, error) {
 	artefact, err := artefactFile(dir, filepath.Base(l.dir))
 	if err != nil {
 		return nil, err
@@ -176,7 +175,7 @@ func (l *loader) load(ctx context.Context, binary []byte, dir string) (engine.Mo
 		return nil, fmt.Errorf("link artefact: %w", err)
 	}
 	defer os.Remove(link)
-	return l.compile(ctx, binary)
+	return l.compile(ctx, c)
 }
 
 func (l *loader) Close(ctx context.Context) error {

@@ -13,12 +13,12 @@ import (
 )
 
 // classify says why a guest stopped, in the contract's words.
-func classify(ctx context.Context, c *call, err error) error {
-	if c.stopped != nil {
-		return c.stopped
+func (c *callContext) classify(err error) error {
+	if c.call.stopped != nil {
+		return c.call.stopped
 	}
-	if _, ok := errors.AsType[*sys.ExitError](err); ok && ctx.Err() != nil {
-		return context.Cause(ctx)
+	if _, ok := errors.AsType[*sys.ExitError](err); ok && c.Err() != nil {
+		return context.Cause(c)
 	}
 	if bug, ok := errors.AsType[runtime.Error](err); ok {
 		return fmt.Errorf("host function panicked: %w", bug)

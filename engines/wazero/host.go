@@ -3,13 +3,12 @@ package wazero
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/sys"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engine/rewrite"
 )
 
 // instantiateHostModules makes the host functions importable. wazero knows
@@ -30,6 +29,7 @@ func (r *Runtime) instantiateHostModules(ctx context.Context) error {
 			WithGoModuleFunction(adapt(fn), valueTypes(fn.Type.Params), valueTypes(fn.Type.Results)).
 			Export(fn.Name)
 	}
+	builders[rewrite.ReservedModule] = r.guard()
 	for name, b := range builders {
 		if _, err := b.Instantiate(ctx); err != nil {
 			return fmt.Errorf("instantiate host module %q: %w", name, err)
@@ -38,65 +38,16 @@ func (r *Runtime) instantiateHostModules(ctx context.Context) error {
 	return nil
 }
 
-// adapt gives a host function its memory, and stops the guest on its error.
+// adapt gives a host function the memory of the instance that is being called,
+// and stops the guest on its error. Whom wazero names as the caller does not
+// matter: where an export is itself a host function that is the host's module.
 func adapt(fn engine.HostFunc) api.GoModuleFunc {
-	return func(ctx context.Context, mod api.Module, stack []uint64) {
-		c := ctx.Value(callKey{}).(*call)
-		if err := fn.Call(ctx, c.memory(mod), stack); err != nil {
+	return func(ctx context.Context, _ api.Module, stack []uint64) {
+		c := callOf(ctx)
+		if err := fn.Call(ctx, c.instance.Memory(), stack); err != nil {
 			c.stop(err)
 		}
 	}
-}
-
-// view is the whole of a memory. A length of 4 GiB does not fit wazero's
-// uint32: of such a memory the last byte is out of reach for host functions.
-func view(m api.Memory) engine.Memory {
-	if b, ok := m.Read(0, m.Size()); ok && len(b) > 0 {
-		return b
-	}
-	if pages, _ := m.Grow(0); pages == engine.MaxPages {
-		b, _ := m.Read(0, math.MaxUint32)
-		return b
-	}
-	return nil
-}
-
-// call is the state of one call into a guest. Host functions find it through
-// the context.
-type call struct {
-	module   *module
-	instance api.Module // nil while its start function runs
-	stopped  error
-}
-
-type callKey struct{}
-
-func withCall(ctx context.Context, c *call) context.Context {
-	return context.WithValue(ctx, callKey{}, c)
-}
-
-// memory is the caller's, if it exports one. wazero would also hand out one
-// that is not exported, and gives a typed nil where there is none.
-func (c *call) memory(caller api.Module) engine.Memory {
-	if !c.module.exportsMemory {
-		return nil
-	}
-	// Where the export or the start function is itself a host function, wazero
-	// passes the host module. Only guests have no name.
-	if caller.Name() != "" {
-		caller = c.instance
-	}
-	if caller == nil {
-		return nil
-	}
-	return view(caller.Memory())
-}
-
-// stop ends the running guest. Unlike any other panic an exit is passed on by
-// wazero without rendering the guest's stack.
-func (c *call) stop(err error) {
-	c.stopped = err
-	panic(sys.NewExitError(sys.ExitCodeContextCanceled))
 }
 
 func valueTypes(types []engine.ValueType) []api.ValueType {

@@ -6,68 +6,47 @@ import (
 	"wasmwhisk/engine"
 )
 
-// memoryBudget bounds the memory of one instance. wazero's own limit belongs to
-// a whole runtime; an allocator is asked for every instance.
-type memoryBudget struct {
-	limit   uint64 // bytes
-	refused uint64 // what the module wanted at once, if that was too much
-}
-
-func newMemoryBudget(limits engine.Limits) *memoryBudget {
-	pages := limits.MemoryPages
-	if pages == 0 || pages > engine.MaxPages {
-		pages = engine.MaxPages
-	}
-	return &memoryBudget{limit: uint64(pages) * engine.PageSize}
-}
-
-func (m *memoryBudget) Allocate(_, _ uint64) experimental.LinearMemory {
-	return &linearMemory{budget: m}
-}
-
-// recoverRefusal turns the panic with which wazero meets a refused initial
-// memory into a [engine.LimitError]. Any other panic goes on.
-func (m *memoryBudget) recoverRefusal(err *error) {
-	if m.refused == 0 {
-		return
-	}
-	_ = recover()
-	*err = &engine.LimitError{
-		What: "memory", Unit: "pages",
-		Limit: m.limit / engine.PageSize, Wanted: m.refused / engine.PageSize,
-	}
-}
-
-// linearMemory is one memory on the Go heap.
+// linearMemory lets wazero use a slot as the memory of one instance, and is
+// where the limit of that instance is kept: wazero's own belongs to a whole
+// runtime.
 type linearMemory struct {
-	budget *memoryBudget
-	bytes  []byte
+	slot  *slot
+	start int // bytes that it has at first
+	limit int // bytes that it may grow to, no more than the slot has
+	size  int // bytes that it has now
 }
 
-func (l *linearMemory) Reallocate(size uint64) []byte {
-	if size > l.budget.limit {
-		if l.bytes == nil {
-			l.budget.refused = size
-		}
+// bytes is the whole memory as it is now, nil if there is none.
+func (l *linearMemory) bytes() []byte {
+	if l.slot == nil {
 		return nil
 	}
-	if size > uint64(cap(l.bytes)) {
-		l.grow(size)
-	}
-	l.bytes = l.bytes[:size]
-	return l.bytes
+	return l.slot.base[:l.size:l.size]
 }
 
-// grow at least doubles the room, so that a guest which grows page by page
-// copies its memory a few times only.
-func (l *linearMemory) grow(size uint64) {
-	room := size
-	if l.bytes != nil {
-		room = min(max(size, 2*uint64(cap(l.bytes))), l.budget.limit)
+// Allocate implements experimental.MemoryAllocator for the one memory that a
+// module of ours can have.
+func (l *linearMemory) Allocate(_, _ uint64) experimental.LinearMemory { return l }
+
+// Reallocate may give more than it is asked for at first: an instance that
+// starts from a snapshot has the memory that was captured.
+func (l *linearMemory) Reallocate(size uint64) []byte {
+	if size > uint64(l.limit) {
+		return nil
 	}
-	grown := make([]byte, len(l.bytes), room)
-	copy(grown, l.bytes)
-	l.bytes = grown
+	l.size = max(int(size), l.start)
+	l.slot.used = max(l.slot.used, l.size)
+	return l.bytes()
 }
 
-func (l *linearMemory) Free() { l.bytes = nil }
+// Free does nothing: whoever closes an instance puts its slot back, after the
+// last call. wazero frees while a guest may still run.
+func (l *linearMemory) Free() {}
+
+// maxPages is the most pages that an instance may have.
+func maxPages(limits engine.Limits) uint32 {
+	if limits.MemoryPages == 0 || limits.MemoryPages > engine.MaxPages {
+		return engine.MaxPages
+	}
+	return limits.MemoryPages
+}

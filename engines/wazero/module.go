@@ -9,42 +9,76 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engine/rewrite"
+)
+
+var (
+	_ engine.Snapshotter = (*module)(nil)
+	_ engine.Resetter    = (*instance)(nil)
 )
 
 // codeFactor estimates a module's memory from the size of its binary: machine
 // code of 3.8 times its size, by measurement, and the decoded sections.
 const codeFactor = 5
 
+// module is compiled code with what its instances start from.
 type module struct {
-	runtime  wazero.Runtime
+	runtime  *Runtime
 	compiled wazero.CompiledModule
+	code     code
 	imports  []engine.Import
 	exports  []engine.Export
 	size     int64
 
 	exportsMemory bool
+
+	// initial is what the module's own data and globals make of an instance.
+	initial state
 }
 
-func newModule(rt wazero.Runtime, compiled wazero.CompiledModule, binarySize int) *module {
-	return &module{
-		runtime:  rt,
+// state is where an instance starts.
+type state struct {
+	memories *memories // nil without a memory
+	pages    uint32
+	globals  []uint64 // of code.Globals; nil leaves the module's own
+}
+
+// newModule keeps of the code what instances need: neither the binary nor, once
+// it is where instances find it, the image.
+func newModule(r *Runtime, compiled wazero.CompiledModule, c code) (*module, error) {
+	m := &module{
+		runtime:  r,
 		compiled: compiled,
+		code:     c,
 		imports:  importsOf(compiled),
 		exports:  exportsOf(compiled),
-		size:     codeFactor*int64(binarySize) + engine.PageSize,
+		size:     codeFactor*int64(len(c.Binary)) + engine.PageSize,
 
 		exportsMemory: len(compiled.ExportedMemories()) > 0,
 	}
+	result := *c.Result
+	result.Binary, result.Image = nil, nil
+	m.code.Result = &result
+	if !c.HasMemory {
+		return m, nil
+	}
+	contents, err := newContents(c.image(), r.dirty)
+	if err != nil {
+		return nil, errors.Join(err, compiled.Close(context.Background()))
+	}
+	m.size += contents.size()
+	m.initial = state{memories: newMemories(contents, r.budget), pages: c.MemoryMin}
+	return m, nil
 }
 
 func importsOf(compiled wazero.CompiledModule) []engine.Import {
 	var imports []engine.Import
 	for _, def := range compiled.ImportedFunctions() {
-		mod, name, _ := def.Import()
-		imports = append(imports, engine.Import{Module: mod, Name: name, Type: *funcType(def)})
+		if mod, name, _ := def.Import(); mod != rewrite.ReservedModule {
+			imports = append(imports, engine.Import{Module: mod, Name: name, Type: *funcType(def)})
+		}
 	}
 	return imports
 }
@@ -52,7 +86,9 @@ func importsOf(compiled wazero.CompiledModule) []engine.Import {
 func exportsOf(compiled wazero.CompiledModule) []engine.Export {
 	var exports []engine.Export
 	for name, def := range compiled.ExportedFunctions() {
-		exports = append(exports, engine.Export{Name: name, Type: funcType(def)})
+		if name != rewrite.StartExport {
+			exports = append(exports, engine.Export{Name: name, Type: funcType(def)})
+		}
 	}
 	for name := range compiled.ExportedMemories() {
 		exports = append(exports, engine.Export{Name: name})
@@ -77,24 +113,48 @@ func (m *module) Imports() []engine.Import { return m.imports }
 func (m *module) Exports() []engine.Export { return m.exports }
 func (m *module) Size() int64              { return m.size }
 
-func (m *module) Close(ctx context.Context) error { return m.compiled.Close(ctx) }
+func (m *module) Close(ctx context.Context) error {
+	if m.initial.memories != nil {
+		m.initial.memories.close()
+	}
+	return m.compiled.Close(ctx)
+}
 
-func (m *module) Instantiate(ctx context.Context, limits engine.Limits) (_ engine.Instance, err error) {
-	memory := newMemoryBudget(limits)
+func (m *module) Instantiate(ctx context.Context, limits engine.Limits) (engine.Instance, error) {
+	i, err := m.instantiate(ctx, m.initial, limits)
+	if err != nil {
+		return nil, err
+	}
+	if m.code.Start == "" {
+		return i, nil
+	}
+	if _, err := i.Call(ctx, m.code.Start); err != nil {
+		_ = i.Close(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	return i, nil
+}
+
+func (m *module) instantiate(ctx context.Context, from state, limits engine.Limits) (_ *instance, err error) {
 	defer recovered("instantiate", &err)
-	defer memory.recoverRefusal(&err)
-
-	c := &call{module: m}
-	ctx = withCall(experimental.WithMemoryAllocator(ctx, memory), c)
-	mod, err := m.runtime.InstantiateModule(ctx, m.compiled, instanceConfig())
-	if err == nil {
-		return &instance{module: m, mod: mod}, nil
+	i := &instance{module: m, from: from}
+	i.ctx.call.instance = i
+	if err := i.takeMemory(limits); err != nil {
+		return nil, err
 	}
-	err = classify(ctx, c, err)
-	if isLinkError(err) {
-		return nil, &engine.InvalidModuleError{Err: fmt.Errorf("instantiate: %w", err)}
+	i.ctx.begin(ctx)
+	defer i.ctx.end()
+	i.mod, err = m.runtime.runtime.InstantiateModule(i.instantiation(), m.compiled, instanceConfig())
+	if err != nil {
+		err = i.ctx.classify(err)
+		i.putMemory()
+		if isLinkError(err) {
+			err = &engine.InvalidModuleError{Err: fmt.Errorf("instantiate: %w", err)}
+		}
+		return nil, err
 	}
-	return nil, err
+	i.findGlobals()
+	return i, nil
 }
 
 // instanceConfig keeps instances anonymous (a module could name itself in its
@@ -109,27 +169,49 @@ type noRandom struct{}
 
 func (noRandom) Read([]byte) (int, error) { return 0, errors.New("no random source") }
 
-type instance struct {
+// snapshot is a state that was captured.
+type snapshot struct {
 	module *module
-	mod    api.Module
+	state  state
+	size   int64
 }
 
-func (i *instance) Call(ctx context.Context, export string, args ...uint64) ([]uint64, error) {
-	fn := i.mod.ExportedFunction(export)
-	if fn == nil {
-		return nil, fmt.Errorf("%w: %q", engine.ErrNoExport, export)
+func (s *snapshot) Size() int64 { return s.size }
+
+func (s *snapshot) Close() error {
+	if s.state.memories != nil {
+		s.state.memories.close()
 	}
-	c := &call{module: i.module, instance: i.mod}
-	results, err := fn.Call(withCall(ctx, c), args...)
+	return nil
+}
+
+func (m *module) Capture(inst engine.Instance) (engine.Snapshot, error) {
+	i, ok := inst.(*instance)
+	if !ok || i.module != m {
+		return nil, fmt.Errorf("%w: the instance is of another module", engine.ErrNotCapturable)
+	}
+	if m.code.fixed != "" {
+		return nil, fmt.Errorf("%w: %s", engine.ErrNotCapturable, m.code.fixed)
+	}
+	s := &snapshot{module: m, state: state{globals: i.readGlobals()}}
+	if m.initial.memories == nil {
+		return s, nil
+	}
+	memory := i.memory.bytes()
+	contents, err := newContents(memory, m.runtime.dirty)
 	if err != nil {
-		return nil, classify(ctx, c, err)
+		return nil, err
 	}
-	return results, nil
+	s.size = contents.size()
+	s.state.memories = newMemories(contents, m.runtime.budget)
+	s.state.pages = uint32(len(memory) / engine.PageSize)
+	return s, nil
 }
 
-func (i *instance) Memory() engine.Memory {
-	c := call{module: i.module}
-	return c.memory(i.mod)
+func (m *module) Restore(ctx context.Context, from engine.Snapshot, limits engine.Limits) (engine.Instance, error) {
+	s, ok := from.(*snapshot)
+	if !ok || s.module != m {
+		return nil, errors.New("restore: the snapshot is of another module")
+	}
+	return m.instantiate(ctx, s.state, limits)
 }
-
-func (i *instance) Close(ctx context.Context) error { return i.mod.Close(ctx) }

@@ -15,7 +15,6 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"wasmwhisk/engine"
-	"wasmwhisk/engine/rewrite"
 )
 
 var (
@@ -28,7 +27,12 @@ type Runtime struct {
 	config  engine.Config
 	mode    string
 	runtime wazero.Runtime
+	budget  *budget
+	dirty   dirtyFinder
 }
+
+// idleBytes is the RAM that memories may keep which no instance uses.
+const idleBytes = 256 << 20
 
 // NewInterpreter returns an engine that interprets modules. It starts modules
 // sooner than the compiler and runs them some twenty times slower; calls may
@@ -41,7 +45,13 @@ func newRuntime(ctx context.Context, config engine.Config, mode string, rc wazer
 	if config.TableElements == 0 {
 		config.TableElements = engine.DefaultTableElements
 	}
-	r := &Runtime{config: config, mode: mode, runtime: wazero.NewRuntimeWithConfig(ctx, guestConfig(rc))}
+	r := &Runtime{
+		config:  config,
+		mode:    mode,
+		runtime: wazero.NewRuntimeWithConfig(ctx, guestConfig(rc)),
+		budget:  &budget{limit: idleBytes},
+		dirty:   newDirtyFinder(),
+	}
 	if err := r.instantiateHostModules(ctx); err != nil {
 		_ = r.runtime.Close(ctx)
 		return nil, err
@@ -55,7 +65,6 @@ func newRuntime(ctx context.Context, config engine.Config, mode string, rc wazer
 func guestConfig(rc wazero.RuntimeConfig) wazero.RuntimeConfig {
 	return rc.
 		WithCoreFeatures(api.CoreFeaturesV2).
-		WithCloseOnContextDone(true).
 		WithDebugInfoEnabled(false)
 }
 
@@ -78,26 +87,28 @@ func version() string {
 }
 
 func (r *Runtime) Compile(ctx context.Context, binary []byte) (engine.Module, error) {
-	bounded, err := rewrite.ClampTables(binary, r.config.TableElements)
+	c, err := prepare(binary, r.config)
 	if err != nil {
-		return nil, &engine.InvalidModuleError{Err: err}
+		return nil, err
 	}
-	return r.compile(ctx, bounded)
+	return r.compile(ctx, c)
 }
 
-// compile takes a binary whose tables are bounded. It stays on this goroutine:
-// wazero could compile functions side by side, but a panic on a goroutine of its
-// own would end the process.
-func (r *Runtime) compile(ctx context.Context, binary []byte) (_ engine.Module, err error) {
+// compile stays on this goroutine: wazero could compile functions side by side,
+// but a panic on a goroutine of its own would end the process.
+func (r *Runtime) compile(ctx context.Context, c code) (_ engine.Module, err error) {
 	defer recovered("compile", &err)
-	compiled, err := r.runtime.CompileModule(ctx, binary)
+	compiled, err := r.runtime.CompileModule(ctx, c.Binary)
 	if err != nil {
 		return nil, &engine.InvalidModuleError{Err: err}
 	}
-	return newModule(r.runtime, compiled, len(binary)), nil
+	return newModule(r, compiled, c)
 }
 
-func (r *Runtime) Close(ctx context.Context) error { return r.runtime.Close(ctx) }
+func (r *Runtime) Close(ctx context.Context) error {
+	r.dirty.close()
+	return r.runtime.Close(ctx)
+}
 
 // recovered turns a panic of wazero's over a binary it could not cope with into
 // an error: an upload must not end the process.

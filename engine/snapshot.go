@@ -1,0 +1,45 @@
+package engine
+
+import (
+	"context"
+	"errors"
+)
+
+// ErrNotCapturable is in the chain of the error for an instance whose state
+// cannot be taken whole, or put back whole.
+var ErrNotCapturable = errors.New("state cannot be captured")
+
+// Snapshot is the state of an instance at one moment, memory and globals, for
+// others to start from. It is immutable and safe for concurrent use.
+type Snapshot interface {
+	// Size is the host memory that the snapshot holds, in bytes.
+	Size() int64
+
+	// Close releases the snapshot. Instances made from it stay usable.
+	Close() error
+}
+
+// Snapshotter is implemented by modules whose instances can be captured.
+type Snapshotter interface {
+	Module
+
+	// Capture takes the state of an instance of this module that is between
+	// calls, and leaves it as it is. The error is [ErrNotCapturable] if more
+	// belongs to the instance's state than a snapshot holds.
+	Capture(inst Instance) (Snapshot, error)
+
+	// Restore gives an instance in the state of a snapshot of this module. No
+	// guest code runs.
+	Restore(ctx context.Context, from Snapshot, limits Limits) (Instance, error)
+}
+
+// Resetter is implemented by instances that can be put back to the state that
+// they started in: as new, without the cost of a new one.
+type Resetter interface {
+	Instance
+
+	// Reset puts back what changed since the instance was made. After an error
+	// the instance is spent. It may follow a call that returned, and one that a
+	// host function ended; after any other error the instance is spent anyway.
+	Reset() error
+}

@@ -1,0 +1,43 @@
+package wazero
+
+import (
+	"wasmwhisk/engine"
+	"wasmwhisk/engine/rewrite"
+)
+
+// code is a binary as it is compiled, and what the rewriter has to say of it.
+type code struct {
+	*rewrite.Result
+
+	// fixed says why instances cannot be captured and put back, "" if they can.
+	fixed string
+}
+
+// prepare rewrites a binary: with a guard, with bounded tables, and such that
+// its instances can start from a snapshot.
+func prepare(binary []byte, config engine.Config) (code, error) {
+	r, err := rewrite.Rewrite(binary, rewrite.Options{TableElements: config.TableElements, Guard: true, Capture: true})
+	if err != nil {
+		return code{}, &engine.InvalidModuleError{Err: err}
+	}
+	c := code{Result: r, fixed: r.Unresettable}
+	if c.fixed == "" {
+		// Data that the engine writes at every instantiation would overwrite a
+		// snapshot's.
+		c.fixed = r.Uncaptured
+	}
+	return c, nil
+}
+
+// image is the memory's initial content.
+func (c code) image() []byte {
+	if len(c.Image) == 0 {
+		return nil
+	}
+	last := c.Image[len(c.Image)-1]
+	all := make([]byte, int(last.Offset)+len(last.Data))
+	for _, s := range c.Image {
+		copy(all[s.Offset:], s.Data)
+	}
+	return all
+}

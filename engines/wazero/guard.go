@@ -1,0 +1,92 @@
+package wazero
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
+
+	"wasmwhisk/engine"
+	"wasmwhisk/engine/rewrite"
+)
+
+// fullFuel is how much a guest may do before it is looked at: some tens of
+// microseconds.
+const fullFuel = 50_000
+
+// sliceTime is how long a guest may keep its thread before others get a turn.
+const sliceTime = time.Millisecond
+
+// callContext is the context of the calls into one instance, one after the
+// other. Host functions and the guard find the call through it; it is part of
+// the instance so that a call allocates none.
+type callContext struct {
+	context.Context
+	call call
+}
+
+// call is the state of one call.
+type call struct {
+	instance    *instance
+	stopped     error     // why a host function or the guard ended it
+	deadline    time.Time // zero for none
+	lastYielded time.Time
+}
+
+type callKey struct{}
+
+func (c *callContext) Value(key any) any {
+	if key == (callKey{}) {
+		return &c.call
+	}
+	return c.Context.Value(key)
+}
+
+func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
+
+func (c *callContext) begin(ctx context.Context) {
+	c.Context, c.call = ctx, call{instance: c.call.instance}
+	c.call.deadline, _ = ctx.Deadline()
+}
+
+// end lets go of the caller's context, which may hold a lot.
+func (c *callContext) end() { c.Context = nil }
+
+// stop ends the running guest. Unlike any other panic an exit is passed on by
+// wazero without rendering the guest's stack.
+func (c *call) stop(err error) {
+	c.stopped = err
+	panic(sys.NewExitError(sys.ExitCodeContextCanceled))
+}
+
+// tick is called by the guard in a guest: with a negative number when its calls
+// nest too deeply, otherwise whenever its fuel has run out. It is what stops a guest, and what lets the scheduler and the collector in, since
+// Go cannot interrupt machine code that is not its own.
+func tick(ctx context.Context, _ api.Module, stack []uint64) {
+	c := callOf(ctx)
+	if int32(stack[0]) < 0 {
+		c.stop(&engine.TrapError{Kind: engine.TrapStackOverflow})
+	}
+	now := time.Now()
+	if !c.deadline.IsZero() && now.After(c.deadline) {
+		<-ctx.Done() // its timer may wait for a thread to run on: it has one now
+	}
+	if ctx.Err() != nil {
+		c.stop(context.Cause(ctx))
+	}
+	if now.Sub(c.lastYielded) > sliceTime {
+		runtime.Gosched()
+		c.lastYielded = time.Now()
+	}
+	stack[0] = fullFuel
+}
+
+// guard is what guarded guests import beside their own imports.
+func (r *Runtime) guard() wazero.HostModuleBuilder {
+	i32 := []api.ValueType{api.ValueTypeI32}
+	return r.runtime.NewHostModuleBuilder(rewrite.ReservedModule).
+		NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(tick), i32, i32).Export(rewrite.TickName)
+}

@@ -1,0 +1,151 @@
+package wazero
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"wasmwhisk/engine"
+)
+
+type instance struct {
+	module  *module
+	mod     api.Module
+	from    state
+	memory  linearMemory // without a slot if the module has none
+	globals []api.MutableGlobal
+	fuel    api.MutableGlobal
+	depth   api.MutableGlobal
+	funcs   map[string]api.Function
+	ctx     callContext
+}
+
+// takeMemory gets the instance a memory in its first state.
+func (i *instance) takeMemory(limits engine.Limits) (err error) {
+	if i.from.memories == nil {
+		return nil
+	}
+	limit := min(maxPages(limits), i.module.code.MemoryMax)
+	if i.from.pages > limit {
+		return &engine.LimitError{What: "memory", Unit: "pages", Limit: uint64(limit), Wanted: uint64(i.from.pages)}
+	}
+	i.memory.start = int(i.from.pages) * engine.PageSize
+	i.memory.limit = int(limit) * engine.PageSize
+	// A mapping cannot be empty, a memory can.
+	i.memory.slot, err = i.from.memories.get(max(i.memory.limit, engine.PageSize))
+	return err
+}
+
+func (i *instance) putMemory() {
+	if i.memory.slot != nil {
+		i.from.memories.put(i.memory.slot)
+		i.memory.slot = nil
+	}
+}
+
+// instantiation is the context that an instance is made with.
+func (i *instance) instantiation() context.Context {
+	if i.memory.slot == nil {
+		return &i.ctx
+	}
+	return experimental.WithMemoryAllocator(&i.ctx, &i.memory)
+}
+
+// findGlobals looks up the globals that are part of the instance's state, and
+// gives them the values of the state that it starts in.
+func (i *instance) findGlobals() {
+	code := i.module.code
+	i.fuel, i.depth = i.global(code.Guard.FuelExport), i.global(code.Guard.DepthExport)
+	for n, g := range code.Globals {
+		g := i.global(g.Export)
+		i.globals = append(i.globals, g)
+		if i.from.globals != nil {
+			g.Set(i.from.globals[n])
+		}
+	}
+	if i.from.globals == nil {
+		i.from.globals = i.readGlobals()
+	}
+}
+
+func (i *instance) global(export string) api.MutableGlobal {
+	return i.mod.ExportedGlobal(export).(api.MutableGlobal)
+}
+
+func (i *instance) readGlobals() []uint64 {
+	values := make([]uint64, len(i.globals))
+	for n, g := range i.globals {
+		values[n] = g.Get()
+	}
+	return values
+}
+
+func (i *instance) Call(ctx context.Context, export string, args ...uint64) ([]uint64, error) {
+	fn := i.function(export)
+	if fn == nil {
+		return nil, fmt.Errorf("%w: %q", engine.ErrNoExport, export)
+	}
+	i.ctx.begin(ctx)
+	defer i.ctx.end()
+	i.fuel.Set(fullFuel)
+	i.depth.Set(uint64(i.module.code.Guard.StackBytes))
+	results, err := fn.Call(&i.ctx, args...)
+	if err != nil {
+		return nil, i.ctx.classify(err)
+	}
+	return results, nil
+}
+
+// function looks an export up once: wazero makes a stack for each look-up.
+func (i *instance) function(export string) api.Function {
+	if fn, ok := i.funcs[export]; ok {
+		return fn
+	}
+	fn := i.mod.ExportedFunction(export)
+	if fn == nil {
+		return nil
+	}
+	if i.funcs == nil {
+		i.funcs = map[string]api.Function{}
+	}
+	i.funcs[export] = fn
+	return fn
+}
+
+func (i *instance) Memory() engine.Memory {
+	if !i.module.exportsMemory {
+		return nil
+	}
+	return i.memory.bytes()
+}
+
+var errGrown = errors.New("the memory has grown")
+
+func (i *instance) Reset() error {
+	if i.module.code.fixed != "" {
+		return errors.New(i.module.code.fixed)
+	}
+	if i.memory.slot != nil {
+		if i.memory.size != i.memory.start {
+			return errGrown
+		}
+		if err := i.from.memories.contents.restore(i.memory.slot); err != nil {
+			return err
+		}
+		i.memory.slot.used = i.memory.start
+	}
+	for n, g := range i.globals {
+		g.Set(i.from.globals[n])
+	}
+	return nil
+}
+
+// Close puts the memory back only when wazero is through with it.
+func (i *instance) Close(ctx context.Context) error {
+	err := i.mod.Close(ctx)
+	i.putMemory()
+	return err
+}

@@ -1,0 +1,160 @@
+package wazero
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// reserve maps zeros that take no RAM until they are written. They are private
+// to this process and not counted by the kernel's heuristic overcommit.
+func reserve(n int) ([]byte, error) {
+	base, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("reserve %d bytes of memory: %w", n, err)
+	}
+	return base, nil
+}
+
+// unreserve cannot fail for what reserve gave.
+func unreserve(base []byte) { _ = unix.Munmap(base) }
+
+// discard gives the pages of b back to the system.
+func discard(b []byte) error { return unix.Madvise(b, unix.MADV_DONTNEED) }
+
+// imageFile holds contents where they can be mapped from, without a name.
+type imageFile struct {
+	fd   int
+	data []byte // all of it, read-only
+}
+
+// sparseBytes is the unit in which zeros are left out of an image.
+const sparseBytes = 4096
+
+// newImageFile copies contents into memory that can only be read from then on.
+func newImageFile(contents []byte) (_ *imageFile, err error) {
+	fd, err := unix.MemfdCreate("wasmwhisk-image", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, err
+	}
+	f := &imageFile{fd: fd}
+	defer func() {
+		if err != nil {
+			f.close()
+		}
+	}()
+	if err := f.write(contents); err != nil {
+		return nil, err
+	}
+	f.data, err = unix.Mmap(fd, 0, roundUp(len(contents)), unix.PROT_READ, unix.MAP_SHARED)
+	return f, err
+}
+
+// write leaves pages of zeros out: they take no RAM then.
+func (f *imageFile) write(contents []byte) error {
+	if err := unix.Ftruncate(f.fd, int64(roundUp(len(contents)))); err != nil {
+		return err
+	}
+	for from := 0; from < len(contents); from += sparseBytes {
+		page := contents[from:min(from+sparseBytes, len(contents))]
+		if isZero(page) {
+			continue
+		}
+		if _, err := unix.Pwrite(f.fd, page, int64(from)); err != nil {
+			return err
+		}
+	}
+	const seals = unix.F_SEAL_WRITE | unix.F_SEAL_GROW | unix.F_SEAL_SHRINK | unix.F_SEAL_SEAL
+	_, err := unix.FcntlInt(uintptr(f.fd), unix.F_ADD_SEALS, seals)
+	return err
+}
+
+func isZero(page []byte) bool {
+	var zeros [sparseBytes]byte
+	return bytes.Equal(page, zeros[:len(page)])
+}
+
+func roundUp(n int) int {
+	page := os.Getpagesize()
+	return (n + page - 1) / page * page
+}
+
+func (f *imageFile) view() []byte { return f.data }
+
+// mapInto lays the contents over the start of a reservation. What is written
+// there goes to pages of its own.
+func (f *imageFile) mapInto(base []byte) error {
+	_, err := unix.MmapPtr(f.fd, 0, unsafe.Pointer(unsafe.SliceData(base)), uintptr(len(f.data)),
+		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE)
+	if err != nil {
+		return fmt.Errorf("map memory image: %w", err)
+	}
+	return nil
+}
+
+// close drops the file. What is mapped stays.
+func (f *imageFile) close() {
+	if f.data != nil {
+		_ = unix.Munmap(f.data)
+	}
+	_ = unix.Close(f.fd)
+}
+
+// dirtyFinder finds the pages of a slot that are its own: written, rather than
+// those of the image or never touched. See pagemap.rst in the kernel's
+// documentation for the bits.
+type dirtyFinder struct {
+	pagemap *os.File // nil where it cannot be read
+	scratch *sync.Pool
+}
+
+const (
+	pagemapPresent = 1 << 63
+	pagemapSwapped = 1 << 62
+	pagemapFile    = 1 << 61
+)
+
+// newDirtyFinder tries whether the kernel tells. Without, it finds nothing, and
+// says so each time.
+func newDirtyFinder() dirtyFinder {
+	d := dirtyFinder{scratch: &sync.Pool{New: func() any { return new(scratch) }}}
+	if f, err := os.Open("/proc/self/pagemap"); err == nil {
+		d.pagemap = f
+	}
+	return d
+}
+
+func (d dirtyFinder) find(sl *slot, s *scratch) error {
+	if d.pagemap == nil {
+		return errNoPagemap
+	}
+	unit := os.Getpagesize()
+	n := (sl.used + unit - 1) / unit
+	if cap(s.entries) < n*8 {
+		s.entries = make([]byte, n*8)
+	}
+	entries := s.entries[:n*8]
+	at := int64(uintptr(unsafe.Pointer(unsafe.SliceData(sl.base)))/uintptr(unit)) * 8
+	if _, err := d.pagemap.ReadAt(entries, at); err != nil {
+		return err
+	}
+	s.pages = s.pages[:0]
+	for i := range n {
+		if e := binary.LittleEndian.Uint64(entries[i*8:]); e&pagemapSwapped != 0 || e&pagemapPresent != 0 && e&pagemapFile == 0 {
+			s.pages = append(s.pages, i)
+		}
+	}
+	return nil
+}
+
+// close may be called twice.
+func (d dirtyFinder) close() {
+	if d.pagemap != nil {
+		_ = d.pagemap.Close()
+	}
+}

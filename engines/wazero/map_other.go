@@ -1,0 +1,38 @@
+//go:build !linux
+
+package wazero
+
+import (
+	"errors"
+	"sync"
+)
+
+// reserve gives zeros. They are the collector's here, which leaves pages alone
+// that were never touched.
+func reserve(n int) ([]byte, error) { return make([]byte, n), nil }
+
+func unreserve([]byte) {}
+
+// discard makes b zeros again.
+func discard(b []byte) error {
+	clear(b)
+	return nil
+}
+
+// imageFile is of Linux; elsewhere slots copy their contents.
+type imageFile struct{}
+
+func newImageFile([]byte) (*imageFile, error) { return nil, errors.ErrUnsupported }
+func (*imageFile) view() []byte               { return nil }
+func (*imageFile) mapInto([]byte) error       { return errors.ErrUnsupported }
+func (*imageFile) close()                     {}
+
+// dirtyFinder finds nothing here.
+type dirtyFinder struct{ scratch *sync.Pool }
+
+func newDirtyFinder() dirtyFinder {
+	return dirtyFinder{scratch: &sync.Pool{New: func() any { return new(scratch) }}}
+}
+
+func (dirtyFinder) find(*slot, *scratch) error { return errNoPagemap }
+func (dirtyFinder) close()                     {}

@@ -1,0 +1,146 @@
+package wazero
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+)
+
+// A slot is room for one linear memory, outside the Go heap: the collector
+// neither scans nor counts it. It is reserved once and used again and again,
+// since mapping takes a lock of the whole process, and makes every page fault
+// anew.
+type slot struct {
+	base     []byte // all that is reserved
+	used     int    // bytes from the start on that may differ from the contents
+	resident int    // bytes that are kept in RAM, an estimate
+}
+
+// memories gives out slots that hold the same contents at first. A slot that
+// comes back is put in order before it is kept, so that whoever gets it finds
+// nothing of the last one. It is safe for concurrent use.
+type memories struct {
+	contents *contents
+	budget   *budget
+
+	mu     sync.Mutex
+	free   map[int][]*slot // by the bytes reserved
+	users  int             // slots that are out
+	closed bool
+}
+
+func newMemories(c *contents, b *budget) *memories {
+	return &memories{contents: c, budget: b, free: map[int][]*slot{}}
+}
+
+var errClosedMemories = errors.New("memories of a module or snapshot that was closed")
+
+// get gives a slot, reserving a new one if none is left.
+func (m *memories) get(bytes int) (*slot, error) {
+	sl, err := m.enter(bytes)
+	if sl != nil || err != nil {
+		return sl, err
+	}
+	sl, err = m.reserve(bytes)
+	if err != nil {
+		m.leave()
+	}
+	return sl, err
+}
+
+// enter counts a user and gives a slot that was kept, if there is one.
+func (m *memories) enter(bytes int) (*slot, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, errClosedMemories
+	}
+	m.users++
+	free := m.free[bytes]
+	if len(free) == 0 {
+		return nil, nil
+	}
+	sl := free[len(free)-1]
+	m.free[bytes] = free[:len(free)-1]
+	m.budget.release(sl.resident)
+	return sl, nil
+}
+
+func (m *memories) reserve(bytes int) (*slot, error) {
+	base, err := reserve(bytes)
+	if err != nil {
+		return nil, err
+	}
+	sl := &slot{base: base}
+	if err := m.contents.fill(sl); err != nil {
+		unreserve(base)
+		return nil, err
+	}
+	return sl, nil
+}
+
+// put takes a slot back that no guest uses any more.
+func (m *memories) put(sl *slot) {
+	if m.contents.restore(sl) != nil || !m.keep(sl) {
+		unreserve(sl.base)
+	}
+	m.leave()
+}
+
+func (m *memories) keep(sl *slot) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed || !m.budget.take(sl.resident) {
+		return false
+	}
+	m.free[len(sl.base)] = append(m.free[len(sl.base)], sl)
+	return true
+}
+
+// leave counts a user out. The last one closes the contents behind it: until
+// then slots may have to be restored from them.
+func (m *memories) leave() {
+	m.mu.Lock()
+	m.users--
+	last := m.closed && m.users == 0
+	m.mu.Unlock()
+	if last {
+		m.contents.close()
+	}
+}
+
+// close gives back what is kept. Slots that are out come back as they are done.
+func (m *memories) close() {
+	m.mu.Lock()
+	first := !m.closed
+	kept := m.free
+	m.free, m.closed = nil, true
+	last := first && m.users == 0
+	m.mu.Unlock()
+	for _, slots := range kept {
+		for _, sl := range slots {
+			m.budget.release(sl.resident)
+			unreserve(sl.base)
+		}
+	}
+	if last {
+		m.contents.close()
+	}
+}
+
+// budget bounds the RAM of slots that nobody uses.
+type budget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// take tells whether there is room for n more bytes.
+func (b *budget) take(n int) bool {
+	if b.used.Add(int64(n)) > b.limit {
+		b.used.Add(-int64(n))
+		return false
+	}
+	return true
+}
+
+func (b *budget) release(n int) { b.used.Add(-int64(n)) }
