@@ -81,7 +81,7 @@ func runAction(t *testing.T, binary []byte, input string) sandbox.Outcome {
 		t.Fatal(err)
 	}
 	defer module.Close(t.Context())
-	template, err := sandbox.New(module, sandbox.HostFuncs(), sandbox.Policy{})
+	template, err := sandbox.New(sandbox.NewProgram(module), sandbox.HostFuncs(), sandbox.Policy{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,17 @@ func Start(handler Handler) {
 // U encoded into the answer by encoding/json. An event that is no T is answered
 // with an error.
 func Handle[T, U any](handle func(ctx Context, in T) (U, error)) {
+	prepare(codec[T, U])
 	Start(typed(handle))
+}
+
+// codec has encoding/json learn the types: it builds what it needs for a type at
+// its first use.
+func codec[T, U any]() {
+	var in T
+	_ = json.Unmarshal([]byte("{}"), &in)
+	var out U
+	_, _ = json.Marshal(out)
 }
 
 func typed[T, U any](handle func(ctx Context, in T) (U, error)) Handler {

@@ -42,7 +42,7 @@ func newModule(t *testing.T, name string, mode guest.Mode) engine.Module {
 
 func newTemplate(t *testing.T, module engine.Module, policy sandbox.Policy) *sandbox.Template {
 	t.Helper()
-	tpl, err := sandbox.New(module, sandbox.HostFuncs(), policy)
+	tpl, err := sandbox.New(sandbox.NewProgram(module), sandbox.HostFuncs(), policy)
 	require.NoError(t, err)
 	return tpl
 }

@@ -76,3 +76,6 @@ func greet(addr net.Addr) {
 		fmt.Fprintf(os.Stderr, "serving /init and /run on %s\n", addr)
 	}
 }
+
+// prepare leaves the work to the first event: a native program stays.
+func prepare(func()) {}

@@ -16,6 +16,12 @@ var reactor struct {
 	handler Handler
 	input   []byte // from ow_alloc
 	result  []byte // of the last ow_run
+
+	prepare func() // for the warm-up
+
+	// What renew takes anew; without a warm-up there is nothing to renew.
+	generator *generator
+	environ   []byte
 }
 
 // maxInput bounds an input: OpenWhisk's own bound is 1 MiB.
@@ -48,6 +54,7 @@ func run(ptr, n uint32) uint64 {
 	if len(reactor.input) == 0 || ptr != address(reactor.input) || n > uint32(len(reactor.input)) {
 		panic("actionsdk: the input is not where ow_alloc wanted it")
 	}
+	renew()
 	reactor.result = answer(reactor.handler, reactor.input[:n])
 	return uint64(address(reactor.result))<<32 | uint64(len(reactor.result))
 }
@@ -64,6 +71,9 @@ func register() {
 		panic("actionsdk: main called neither Start nor Handle")
 	}
 }
+
+// prepare names what can be done before the first input.
+func prepare(work func()) { reactor.prepare = work }
 
 func start(handler Handler) error {
 	if reactor.called {

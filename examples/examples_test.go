@@ -238,7 +238,7 @@ func TestNetworkMustBeGranted(t *testing.T) {
 	t.Parallel()
 	rt := newRuntime(t)
 	for _, name := range []string{"net", "block"} {
-		_, err := sandbox.New(compile(t, rt, build(t, name, guest.Reactor)), sandbox.HostFuncs(), sandbox.Policy{})
+		_, err := sandbox.New(sandbox.NewProgram(compile(t, rt, build(t, name, guest.Reactor))), sandbox.HostFuncs(), sandbox.Policy{})
 		invalid, ok := errors.AsType[*engine.InvalidModuleError](err)
 		require.True(t, ok, "New(%s) = %v, want an InvalidModuleError", name, err)
 		assert.Contains(t, invalid.Error(), `needs the capability "net"`)
@@ -295,7 +295,7 @@ func compile(t *testing.T, rt engine.WasmRuntime, binary []byte) engine.Module {
 
 func newTemplate(t *testing.T, rt engine.WasmRuntime, binary []byte, granted sandbox.Capabilities) *sandbox.Template {
 	t.Helper()
-	tpl, err := sandbox.New(compile(t, rt, binary), sandbox.HostFuncs(), sandbox.Policy{Capabilities: granted})
+	tpl, err := sandbox.New(sandbox.NewProgram(compile(t, rt, binary)), sandbox.HostFuncs(), sandbox.Policy{Capabilities: granted})
 	require.NoError(t, err)
 	return tpl
 }

@@ -80,7 +80,7 @@ func (m *maker) prepare(ctx context.Context, req initRequest, taken precompile.A
 	if a.granted, err = m.granter.grant(req.annotations, ownerOf(req.namespace, containerID)); err != nil {
 		return nil, err
 	}
-	a.template, err = sandbox.New(a.module.Module(), m.hostFuncs, m.policy(req, taken.Manifest, a.granted))
+	a.template, err = sandbox.New(a.module.Program(), m.hostFuncs, m.policy(req, taken.Manifest, a.granted))
 	return a, err
 }
 

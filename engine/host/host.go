@@ -79,6 +79,7 @@ type System struct {
 	open   map[int32]*exchange
 	last   int32
 	err    string
+	called bool
 }
 
 // NewSystem makes the state of one activation. Its owner closes it.
@@ -91,6 +92,9 @@ func (s *System) Close() {
 		delete(s.open, handle)
 	}
 }
+
+// Called tells whether the guest has called any function so far.
+func (s *System) Called() bool { return s.called }
 
 type contextKey struct{}
 
@@ -179,7 +183,9 @@ func define(module, name, capability string, fn func(context.Context, call) erro
 			Name:   name,
 			Type:   engine.FuncType{Params: params, Results: results},
 			Call: func(ctx context.Context, mem engine.Memory, stack []uint64) error {
-				return fn(ctx, call{fromContext(ctx), mem, stack})
+				s := fromContext(ctx)
+				s.called = true
+				return fn(ctx, call{s, mem, stack})
 			},
 		},
 		capability: capability,

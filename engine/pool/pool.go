@@ -1,7 +1,8 @@
-// Package pool keeps compiled modules and shares them, by content, between all
-// containers that use them.
+// Package pool keeps programs, which are compiled modules with all that
+// sandboxes of them share, and shares them by content between the containers
+// that use them.
 //
-// The pool is bounded by the bytes of its modules; the least recently used go
+// The pool is bounded by the bytes of its programs; the least recently used go
 // first, and never one in use. A module that several ask for at once is loaded
 // once.
 package pool
@@ -14,6 +15,7 @@ import (
 	"sync"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engine/sandbox"
 )
 
 // Key identifies a module by the SHA-256 of its binary.
@@ -57,13 +59,14 @@ type Pool struct {
 
 // entry is a module, or the making of one.
 type entry struct {
-	key    Key
-	module engine.Module
-	err    error
-	done   chan struct{} // closed when module or err is set
-	cancel context.CancelFunc
-	users  int           // references, and callers that wait for one
-	idle   *list.Element // nil while in use
+	key     Key
+	program *sandbox.Program
+	size    int64
+	err     error
+	done    chan struct{} // closed when program or err is set
+	cancel  context.CancelFunc
+	users   int           // references, and callers that wait for one
+	idle    *list.Element // nil while in use
 }
 
 // New returns an empty pool.
@@ -144,18 +147,21 @@ func guarded(ctx context.Context, load LoadFunc) (module engine.Module, err erro
 // waited for it.
 func (p *Pool) finish(ctx context.Context, e *entry, module engine.Module, err error) {
 	p.mu.Lock()
-	e.module, e.err = module, err
+	e.err = err
+	if err == nil {
+		e.program, e.size = sandbox.NewProgram(module), module.Size()
+	}
 	close(e.done)
-	var unwanted []engine.Module
+	var unwanted []*sandbox.Program
 	switch {
 	case err != nil:
 		p.forgetLocked(e)
 	case p.entries[e.key] != e: // abandoned, or the pool was closed
 		if e.users == 0 {
-			unwanted = append(unwanted, module)
+			unwanted = append(unwanted, e.program)
 		}
 	default:
-		p.stats.Bytes += module.Size()
+		p.stats.Bytes += e.size
 		unwanted = p.evictLocked()
 	}
 	p.mu.Unlock()
@@ -167,19 +173,19 @@ func (p *Pool) finish(ctx context.Context, e *entry, module engine.Module, err e
 func (p *Pool) leave(e *entry) {
 	p.mu.Lock()
 	e.users--
-	var unwanted []engine.Module
+	var unwanted []*sandbox.Program
 	if e.users == 0 && p.entries[e.key] == e {
 		unwanted = p.parkLocked(e)
-	} else if e.users == 0 && e.module != nil {
-		unwanted = append(unwanted, e.module)
+	} else if e.users == 0 && e.program != nil {
+		unwanted = append(unwanted, e.program)
 	}
 	p.mu.Unlock()
 	_ = closeAll(context.Background(), unwanted)
 }
 
 // parkLocked keeps the entry for the next user, or gives up making it.
-func (p *Pool) parkLocked(e *entry) (unwanted []engine.Module) {
-	if e.module == nil {
+func (p *Pool) parkLocked(e *entry) (unwanted []*sandbox.Program) {
+	if e.program == nil {
 		p.forgetLocked(e)
 		e.cancel()
 		return nil
@@ -202,23 +208,23 @@ func (p *Pool) forgetLocked(e *entry) {
 }
 
 // evictLocked takes out the least recently used modules past the bound.
-func (p *Pool) evictLocked() (unwanted []engine.Module) {
+func (p *Pool) evictLocked() (unwanted []*sandbox.Program) {
 	for p.stats.Bytes > p.maxBytes && p.idle.Len() > 0 {
 		e := p.idle.Remove(p.idle.Front()).(*entry)
 		e.idle = nil
 		delete(p.entries, e.key)
-		p.stats.Bytes -= e.module.Size()
+		p.stats.Bytes -= e.size
 		p.stats.Evictions++
-		unwanted = append(unwanted, e.module)
+		unwanted = append(unwanted, e.program)
 	}
 	return unwanted
 }
 
 // closeAll runs without the lock: closing may take as long as it wants.
-func closeAll(ctx context.Context, modules []engine.Module) error {
+func closeAll(ctx context.Context, programs []*sandbox.Program) error {
 	var errs []error
-	for _, m := range modules {
-		errs = append(errs, m.Close(ctx))
+	for _, p := range programs {
+		errs = append(errs, p.Close(ctx))
 	}
 	return errors.Join(errs...)
 }
@@ -241,7 +247,7 @@ func (p *Pool) Close(ctx context.Context) error {
 	return err
 }
 
-func (p *Pool) empty() (unwanted []engine.Module) {
+func (p *Pool) empty() (unwanted []*sandbox.Program) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
@@ -249,7 +255,7 @@ func (p *Pool) empty() (unwanted []engine.Module) {
 		delete(p.entries, key)
 		e.cancel()
 		if e.idle != nil {
-			unwanted = append(unwanted, e.module)
+			unwanted = append(unwanted, e.program)
 		}
 	}
 	p.idle.Init()
@@ -257,15 +263,15 @@ func (p *Pool) empty() (unwanted []engine.Module) {
 	return unwanted
 }
 
-// Ref is a use of a module. The module stays for as long as there is one.
+// Ref is a use of a program. The program stays for as long as there is one.
 type Ref struct {
 	pool  *Pool
 	entry *entry
 	once  sync.Once
 }
 
-// Module is the module, valid until Release.
-func (r *Ref) Module() engine.Module { return r.entry.module }
+// Program is the program, valid until Release.
+func (r *Ref) Program() *sandbox.Program { return r.entry.program }
 
 // Release ends the use. It may be called twice.
 func (r *Ref) Release() { r.once.Do(func() { r.pool.leave(r.entry) }) }

@@ -57,10 +57,10 @@ func TestSharesByContent(t *testing.T) {
 
 	first := get(t, p, 1, one)
 	second := get(t, p, 1, two)
-	assert.Same(t, one, second.Module(), "the second user of a key gets the first one's module")
+	assert.Same(t, one, second.Program().Module(), "the second user of a key gets the first one's module")
 	first.Release()
 	second.Release()
-	assert.Same(t, one, get(t, p, 1, two).Module(), "a module that nobody uses is kept")
+	assert.Same(t, one, get(t, p, 1, two).Program().Module(), "a module that nobody uses is kept")
 	assert.Equal(t, pool.Stats{Modules: 1, InUse: 1, Bytes: 1, Hits: 2, Misses: 1}, p.Stats())
 }
 
@@ -131,7 +131,7 @@ func TestLoadsOnceForAllWhoWait(t *testing.T) {
 					return m, nil
 				})
 				if assert.NoError(t, err) {
-					assert.Same(t, m, ref.Module())
+					assert.Same(t, m, ref.Program().Module())
 					ref.Release()
 				}
 			})
@@ -187,7 +187,7 @@ func TestFirstCallerGoingAwayDoesNotStopTheLoad(t *testing.T) {
 		wg.Go(func() {
 			ref, err := p.Get(t.Context(), key(1), load)
 			if assert.NoError(t, err) {
-				assert.Same(t, m, ref.Module())
+				assert.Same(t, m, ref.Program().Module())
 				ref.Release()
 			}
 		})
@@ -286,7 +286,7 @@ func TestHammer(t *testing.T) {
 					cancel()
 				}
 				if ref, err := p.Get(ctx, key(rand.IntN(12)), load); err == nil {
-					assert.Zero(t, ref.Module().(*fake).closed.Load(), "closed while in use")
+					assert.Zero(t, ref.Program().Module().(*fake).closed.Load(), "closed while in use")
 					ref.Release()
 				}
 				cancel()

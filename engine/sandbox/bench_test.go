@@ -31,7 +31,7 @@ func benchTemplate(b *testing.B, binary []byte, granted sandbox.Capabilities) *s
 	b.Cleanup(func() { _ = rt.Close(b.Context()) })
 	module, err := rt.Compile(b.Context(), binary)
 	require.NoError(b, err)
-	tpl, err := sandbox.New(module, sandbox.HostFuncs(), sandbox.Policy{Capabilities: granted})
+	tpl, err := sandbox.New(sandbox.NewProgram(module), sandbox.HostFuncs(), sandbox.Policy{Capabilities: granted})
 	require.NoError(b, err)
 	return tpl
 }

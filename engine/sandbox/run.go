@@ -30,11 +30,23 @@ func (t *Template) Run(ctx context.Context, a Activation) (out Outcome) {
 	return t.open(a).run(ctx)
 }
 
-// Probe starts a sandbox and throws it away, to learn before the first
-// activation whether the module starts at all. Its outcome has no result.
+// Probe learns before the first activation whether the guest starts at all, and
+// does once what all sandboxes of it can share. Its outcome has no result.
 func (t *Template) Probe(ctx context.Context) (out Outcome) {
 	defer recoverInto(&out)
-	return t.open(Activation{Input: json.RawMessage("{}")}).probe(ctx)
+	var timings Timings
+	prepared, err := t.prepare(ctx, &timings)
+	if err != nil || prepared.snapshot != nil {
+		return Outcome{Status: statusOf(err), Err: err, Timings: timings}
+	}
+	out = t.open(Activation{Input: json.RawMessage("{}")}).probe(ctx)
+	out.Timings.Snapshot = timings.Snapshot
+	return out
+}
+
+func (t *Template) prepare(ctx context.Context, timings *Timings) (*preparation, error) {
+	defer measure(&timings.Snapshot)()
+	return t.start.prepare(ctx)
 }
 
 // recoverInto makes a bug of ours the outcome of one activation rather than the
@@ -114,13 +126,13 @@ func environment(env []string, c abi.Context) []string {
 // run takes the sandbox from its first instruction to its outcome.
 func (s *sandbox) run(ctx context.Context) Outcome {
 	result, err := s.answer(s.confine(ctx))
-	s.close(ctx)
+	s.close(ctx, err)
 	return s.outcome(result, err)
 }
 
 func (s *sandbox) probe(ctx context.Context) Outcome {
-	err := s.start(s.confine(ctx))
-	s.close(ctx)
+	err := s.begin(s.confine(ctx))
+	s.close(ctx, err)
 	return s.outcome(nil, err)
 }
 
@@ -130,7 +142,7 @@ func (s *sandbox) confine(ctx context.Context) context.Context {
 }
 
 func (s *sandbox) answer(ctx context.Context) (json.RawMessage, error) {
-	if err := s.start(ctx); err != nil {
+	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer measure(&s.timings.Run)()
@@ -141,25 +153,22 @@ func (s *sandbox) answer(ctx context.Context) (json.RawMessage, error) {
 	return result, err
 }
 
-// start makes the instance and initialises it.
-func (s *sandbox) start(ctx context.Context) (err error) {
+// begin gets an instance that is ready for the input.
+func (s *sandbox) begin(ctx context.Context) (err error) {
 	defer measure(&s.timings.Instantiate)()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	s.guest, err = s.template.module.Instantiate(ctx, engine.Limits{MemoryPages: s.template.policy.Limits.MemoryPages})
-	if err != nil {
-		return err
-	}
-	return s.template.contract.Initialize(ctx, s.guest)
+	s.guest, err = s.template.start.take(ctx)
+	return err
 }
 
-// close frees what the sandbox holds. The instance is closed by the goroutine
+// close frees what the sandbox holds. The instance is put back by the goroutine
 // that called it, after the call: never beside it.
-func (s *sandbox) close(ctx context.Context) {
+func (s *sandbox) close(ctx context.Context, ended error) {
 	defer measure(&s.timings.Close)()
 	if s.guest != nil {
-		_ = s.guest.Close(context.WithoutCancel(ctx))
+		s.template.start.put(ctx, s.guest, ended)
 	}
 	s.host.Close()
 	_ = s.wasi.Close()

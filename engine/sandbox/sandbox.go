@@ -1,10 +1,12 @@
 // Package sandbox runs one activation of an action, confined: bounded in time,
 // memory, logs and result, with no capability but those it was granted.
 //
-// A [Template] is what all sandboxes of one container share: the module, the
-// policy and the guest contract. Every activation gets a fresh sandbox from it,
-// so that none sees what another left behind. Both fronts, the runtime protocol
-// and the REST API, end in [Template.Run].
+// A [Program] is what all sandboxes of one module share, a [Template] what those
+// of one container do: the policy and the guest contract. Every activation gets
+// a sandbox that is as new: from nothing, from a snapshot taken after the guest's
+// start-up, or an instance that was put back to one. None sees what another left
+// behind. Both fronts, the runtime protocol and the REST API, end in
+// [Template.Run].
 package sandbox
 
 import (
@@ -25,6 +27,10 @@ type Policy struct {
 
 	// Env is what every activation finds in its environment, as "KEY=value".
 	Env []string
+
+	// NoSnapshot has every sandbox go through the guest's whole start-up, for
+	// actions whose start-up must not be shared between activations.
+	NoSnapshot bool
 }
 
 // Limits bounds one sandbox. Zero fields mean the defaults.
@@ -96,6 +102,7 @@ const (
 
 // Timings says where the time of one activation went.
 type Timings struct {
+	Snapshot    time.Duration // starting the guest once for all and capturing it
 	Instantiate time.Duration // memory, globals, start function, _initialize
 	Run         time.Duration // the guest's work on the input
 	Close       time.Duration

@@ -57,7 +57,7 @@ func newTemplate(t testing.TB, rt engine.WasmRuntime, src string, policy sandbox
 	module, err := rt.Compile(t.Context(), wat.Must(src))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, module.Close(context.WithoutCancel(t.Context()))) })
-	return sandbox.New(module, sandbox.HostFuncs(), policy)
+	return sandbox.New(sandbox.NewProgram(module), sandbox.HostFuncs(), policy)
 }
 
 func activation(input string) sandbox.Activation {

@@ -15,29 +15,34 @@ func HostFuncs() []engine.HostFunc {
 	return slices.Concat(wasi.Functions(), host.Functions())
 }
 
-// Template makes sandboxes of one module under one policy. It is safe for
-// concurrent use; the module stays its owner's.
+// Template makes sandboxes of one program under one policy. It is safe for
+// concurrent use; the program stays its owner's.
 type Template struct {
-	module   engine.Module
+	start    *start
 	contract abi.Contract
 	policy   Policy
 }
 
 // New checks that the module keeps a guest contract and imports nothing but
-// what the policy grants. hostFuncs are those of the module's engine. The error
+// what the policy grants. hostFuncs are those of the
+// program's engine. The error
 // is an [engine.InvalidModuleError] that says what to change.
-func New(module engine.Module, hostFuncs []engine.HostFunc, policy Policy) (*Template, error) {
-	for _, imp := range module.Imports() {
+func New(program *Program, hostFuncs []engine.HostFunc, policy Policy) (*Template, error) {
+	for _, imp := range program.module.Imports() {
 		if err := check(imp, hostFuncs, policy.Capabilities); err != nil {
 			return nil, &engine.InvalidModuleError{Err: err}
 		}
 	}
-	contract, err := abi.Detect(module.Exports(), policy.Contract)
+	contract, err := abi.Detect(program.module.Exports(), policy.Contract)
 	if err != nil {
 		return nil, err
 	}
 	policy.Limits = policy.Limits.withDefaults()
-	return &Template{module: module, contract: contract, policy: policy}, nil
+	start, err := program.start(contract, policy)
+	if err != nil {
+		return nil, err
+	}
+	return &Template{start: start, contract: contract, policy: policy}, nil
 }
 
 // Contract names the guest contract of the module.

@@ -75,6 +75,7 @@ type System struct {
 	result  output
 	fds     []descriptor
 	initial [6]descriptor // where fds begins
+	called  uint64        // by index of function
 }
 
 // NewSystem returns the system of one activation. It opens nothing.

@@ -30,7 +30,9 @@ const Module = "wasi_snapshot_preview1"
 func Functions() []engine.HostFunc {
 	funcs := make([]engine.HostFunc, len(functions))
 	for i := range functions {
-		funcs[i] = functions[i].hostFunc()
+		f := functions[i]
+		f.index = i
+		funcs[i] = f.hostFunc()
 	}
 	return funcs
 }
@@ -42,55 +44,56 @@ type function struct {
 	// params has a letter for each parameter: i is an i32, I an i64.
 	params string
 	run    func(*System, context.Context, engine.Memory, args) error
+	index  int
 }
 
 var functions = [...]function{
-	{"args_get", "ii", (*System).argsGet},
-	{"args_sizes_get", "ii", (*System).argsSizesGet},
-	{"clock_res_get", "ii", (*System).clockResGet},
-	{"clock_time_get", "iIi", (*System).clockTimeGet},
-	{"environ_get", "ii", (*System).environGet},
-	{"environ_sizes_get", "ii", (*System).environSizesGet},
-	{"fd_advise", "iIIi", (*System).fdAdvise},
-	{"fd_allocate", "iII", (*System).fdAllocate},
-	{"fd_close", "i", (*System).fdClose},
-	{"fd_datasync", "i", (*System).fdDatasync},
-	{"fd_fdstat_get", "ii", (*System).fdFdstatGet},
-	{"fd_fdstat_set_flags", "ii", (*System).fdFdstatSetFlags},
-	{"fd_fdstat_set_rights", "iII", (*System).fdFdstatSetRights},
-	{"fd_filestat_get", "ii", (*System).fdFilestatGet},
-	{"fd_filestat_set_size", "iI", (*System).fdFilestatSetSize},
-	{"fd_filestat_set_times", "iIIi", (*System).fdFilestatSetTimes},
-	{"fd_pread", "iiiIi", (*System).fdPread},
-	{"fd_prestat_dir_name", "iii", (*System).fdPrestatDirName},
-	{"fd_prestat_get", "ii", (*System).fdPrestatGet},
-	{"fd_pwrite", "iiiIi", (*System).fdPwrite},
-	{"fd_read", "iiii", (*System).fdRead},
-	{"fd_readdir", "iiiIi", (*System).fdReaddir},
-	{"fd_renumber", "ii", (*System).fdRenumber},
-	{"fd_seek", "iIii", (*System).fdSeek},
-	{"fd_sync", "i", (*System).fdSync},
-	{"fd_tell", "ii", (*System).fdTell},
-	{"fd_write", "iiii", (*System).fdWrite},
-	{"path_create_directory", "iii", (*System).pathCreateDirectory},
-	{"path_filestat_get", "iiiii", (*System).pathFilestatGet},
-	{"path_filestat_set_times", "iiiiIIi", (*System).pathFilestatSetTimes},
-	{"path_link", "iiiiiii", (*System).pathLink},
-	{"path_open", "iiiiiIIii", (*System).pathOpen},
-	{"path_readlink", "iiiiii", (*System).pathReadlink},
-	{"path_remove_directory", "iii", (*System).pathRemoveDirectory},
-	{"path_rename", "iiiiii", (*System).pathRename},
-	{"path_symlink", "iiiii", (*System).pathSymlink},
-	{"path_unlink_file", "iii", (*System).pathUnlinkFile},
-	{"poll_oneoff", "iiii", (*System).pollOneoff},
-	{"proc_exit", "i", (*System).procExit},
-	{"proc_raise", "i", (*System).procRaise},
-	{"random_get", "ii", (*System).randomGet},
-	{"sched_yield", "", (*System).schedYield},
-	{"sock_accept", "iii", (*System).notSocket},
-	{"sock_recv", "iiiiii", (*System).notSocket},
-	{"sock_send", "iiiii", (*System).notSocket},
-	{"sock_shutdown", "ii", (*System).notSocket},
+	{name: "args_get", params: "ii", run: (*System).argsGet},
+	{name: "args_sizes_get", params: "ii", run: (*System).argsSizesGet},
+	{name: "clock_res_get", params: "ii", run: (*System).clockResGet},
+	{name: "clock_time_get", params: "iIi", run: (*System).clockTimeGet},
+	{name: "environ_get", params: "ii", run: (*System).environGet},
+	{name: "environ_sizes_get", params: "ii", run: (*System).environSizesGet},
+	{name: "fd_advise", params: "iIIi", run: (*System).fdAdvise},
+	{name: "fd_allocate", params: "iII", run: (*System).fdAllocate},
+	{name: "fd_close", params: "i", run: (*System).fdClose},
+	{name: "fd_datasync", params: "i", run: (*System).fdDatasync},
+	{name: "fd_fdstat_get", params: "ii", run: (*System).fdFdstatGet},
+	{name: "fd_fdstat_set_flags", params: "ii", run: (*System).fdFdstatSetFlags},
+	{name: "fd_fdstat_set_rights", params: "iII", run: (*System).fdFdstatSetRights},
+	{name: "fd_filestat_get", params: "ii", run: (*System).fdFilestatGet},
+	{name: "fd_filestat_set_size", params: "iI", run: (*System).fdFilestatSetSize},
+	{name: "fd_filestat_set_times", params: "iIIi", run: (*System).fdFilestatSetTimes},
+	{name: "fd_pread", params: "iiiIi", run: (*System).fdPread},
+	{name: "fd_prestat_dir_name", params: "iii", run: (*System).fdPrestatDirName},
+	{name: "fd_prestat_get", params: "ii", run: (*System).fdPrestatGet},
+	{name: "fd_pwrite", params: "iiiIi", run: (*System).fdPwrite},
+	{name: "fd_read", params: "iiii", run: (*System).fdRead},
+	{name: "fd_readdir", params: "iiiIi", run: (*System).fdReaddir},
+	{name: "fd_renumber", params: "ii", run: (*System).fdRenumber},
+	{name: "fd_seek", params: "iIii", run: (*System).fdSeek},
+	{name: "fd_sync", params: "i", run: (*System).fdSync},
+	{name: "fd_tell", params: "ii", run: (*System).fdTell},
+	{name: "fd_write", params: "iiii", run: (*System).fdWrite},
+	{name: "path_create_directory", params: "iii", run: (*System).pathCreateDirectory},
+	{name: "path_filestat_get", params: "iiiii", run: (*System).pathFilestatGet},
+	{name: "path_filestat_set_times", params: "iiiiIIi", run: (*System).pathFilestatSetTimes},
+	{name: "path_link", params: "iiiiiii", run: (*System).pathLink},
+	{name: "path_open", params: "iiiiiIIii", run: (*System).pathOpen},
+	{name: "path_readlink", params: "iiiiii", run: (*System).pathReadlink},
+	{name: "path_remove_directory", params: "iii", run: (*System).pathRemoveDirectory},
+	{name: "path_rename", params: "iiiiii", run: (*System).pathRename},
+	{name: "path_symlink", params: "iiiii", run: (*System).pathSymlink},
+	{name: "path_unlink_file", params: "iii", run: (*System).pathUnlinkFile},
+	{name: "poll_oneoff", params: "iiii", run: (*System).pollOneoff},
+	{name: "proc_exit", params: "i", run: (*System).procExit},
+	{name: "proc_raise", params: "i", run: (*System).procRaise},
+	{name: "random_get", params: "ii", run: (*System).randomGet},
+	{name: "sched_yield", params: "", run: (*System).schedYield},
+	{name: "sock_accept", params: "iii", run: (*System).notSocket},
+	{name: "sock_recv", params: "iiiiii", run: (*System).notSocket},
+	{name: "sock_send", params: "iiiii", run: (*System).notSocket},
+	{name: "sock_shutdown", params: "ii", run: (*System).notSocket},
 }
 
 func (f *function) hostFunc() engine.HostFunc {
@@ -117,6 +120,7 @@ func (f *function) call(ctx context.Context, mem engine.Memory, stack []uint64) 
 	if !ok {
 		return errNoSystem
 	}
+	s.called |= 1 << f.index
 	err := f.run(s, ctx, mem, stack)
 	if s, ok := errors.AsType[*stop](err); ok {
 		return s.err
@@ -135,6 +139,18 @@ func (s *stop) Unwrap() error { return s.err }
 
 // interrupted is the stop of a guest whose context is done.
 func interrupted(ctx context.Context) error { return &stop{context.Cause(ctx)} }
+
+// Called lists the functions that the guest has called so far, in the order of
+// their names.
+func (s *System) Called() []string {
+	var names []string
+	for i := range functions {
+		if s.called&(1<<i) != 0 {
+			names = append(names, functions[i].name)
+		}
+	}
+	return names
+}
 
 type contextKey struct{}
 

@@ -247,7 +247,7 @@ func contract(module engine.Module, manifest precompile.Manifest) (abi.Name, err
 		return "", err
 	}
 	defer client.Close()
-	t, err := sandbox.New(module, sandbox.HostFuncs(), sandbox.Policy{
+	t, err := sandbox.New(sandbox.NewProgram(module), sandbox.HostFuncs(), sandbox.Policy{
 		Contract:     manifest.ABI,
 		Capabilities: sandbox.Capabilities{HTTP: client},
 	})

@@ -1,0 +1,53 @@
+//go:build !wasip1
+
+package actionsdk_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/engine/abi"
+	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/internal/guest"
+)
+
+// Sandboxes of one program start from one snapshot: whatever is random must not
+// repeat itself all the same, nor an environment last.
+func TestActivationsFromOneSnapshotDiffer(t *testing.T) {
+	t.Parallel()
+	tpl := newTemplate(t, newModule(t, "random", guest.Reactor), sandbox.Policy{Env: []string{"KEY=value"}})
+	seen := map[string]string{}
+	for _, id := range []string{"1", "2", "3", "4"} {
+		out := tpl.Run(t.Context(), sandbox.Activation{
+			Input:   json.RawMessage(`{}`),
+			Context: abi.Context{{Name: "activation_id", Value: id}},
+		})
+		require.NoError(t, out.Err)
+		var answer struct {
+			Numbers map[string]string
+			Env     string
+		}
+		require.NoError(t, json.Unmarshal(out.Result, &answer))
+		assert.Equal(t, "KEY=value __OW_ACTIVATION_ID="+id, answer.Env)
+		require.Len(t, answer.Numbers, 5)
+		for generator, number := range answer.Numbers {
+			assert.NotEqual(t, seen[generator], number, "%s in activation %s", generator, id)
+			seen[generator] = number
+		}
+	}
+}
+
+func TestPlainReactorsDoNotRepeatThemselves(t *testing.T) {
+	t.Parallel()
+	tpl := newTemplate(t, newModule(t, "plain", guest.Reactor), sandbox.Policy{})
+	var last string
+	for range 3 {
+		out := tpl.Run(t.Context(), sandbox.Activation{Input: json.RawMessage(`{}`)})
+		require.NoError(t, out.Err)
+		assert.NotEqual(t, last, string(out.Result))
+		last = string(out.Result)
+	}
+}

@@ -1,0 +1,234 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"wasmwhisk/engine"
+	"wasmwhisk/engine/abi"
+	"wasmwhisk/engine/host"
+	"wasmwhisk/engine/wasi"
+)
+
+// maxIdle bounds the instances that wait at one start for an activation.
+const maxIdle = 64
+
+// start is where sandboxes of a program begin. Where that is sound it is a
+// snapshot, taken after the guest's start-up, so that no activation pays for
+// that; and instances are put back there after use rather than thrown away.
+type start struct {
+	module   engine.Module
+	contract abi.Contract
+	limits   engine.Limits
+	mounts   []wasi.Mount // of whom it was made for; others' have the same names
+
+	preparing sync.Mutex
+	prepared  atomic.Pointer[preparation]
+
+	mu     sync.Mutex
+	idle   []engine.Resetter
+	closed bool
+}
+
+// preparation is what came of the attempt to take a snapshot.
+type preparation struct {
+	snapshot engine.Snapshot // nil if there is none
+	why      error           // there is none
+}
+
+var errUnwanted = errors.New("the action or the engine has no snapshots")
+
+func newStart(module engine.Module, contract abi.Contract, policy Policy) *start {
+	s := &start{
+		module:   module,
+		contract: contract,
+		limits:   engine.Limits{MemoryPages: policy.Limits.MemoryPages},
+		mounts:   policy.Capabilities.Mounts,
+	}
+	if _, ok := module.(engine.Snapshotter); !ok || policy.NoSnapshot {
+		s.prepared.Store(&preparation{why: errUnwanted})
+	}
+	return s
+}
+
+// prepare takes the snapshot unless that was tried before. The error is that of
+// ctx; that there is no snapshot is none.
+func (s *start) prepare(ctx context.Context) (*preparation, error) {
+	if p := s.prepared.Load(); p != nil {
+		return p, nil
+	}
+	s.preparing.Lock()
+	defer s.preparing.Unlock()
+	if p := s.prepared.Load(); p != nil {
+		return p, nil
+	}
+	snapshot, err := s.capture(ctx)
+	if snapshot == nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	p := &preparation{snapshot: snapshot, why: err}
+	s.prepared.Store(p)
+	return p, nil
+}
+
+// warmUp is exported by SDKs that make a snapshot sound whatever their start-up
+// asks the host for: at the beginning of each run they take environment and
+// entropy anew. It is called once before the snapshot is taken, to do what need
+// not be done in each run.
+const warmUp = "ow_warm_up"
+
+// capture starts the guest with nothing of any activation, and takes its state.
+func (s *start) capture(ctx context.Context) (engine.Snapshot, error) {
+	out := newCapture(Limits{}.withDefaults())
+	system := wasi.NewSystem(s.nobody(out))
+	defer system.Close()
+	hosts := host.NewSystem(host.Config{})
+	defer hosts.Close()
+	ctx = host.NewContext(wasi.NewContext(ctx, system), hosts)
+
+	guest, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer guest.Close(context.WithoutCancel(ctx))
+	_, err = guest.Call(ctx, warmUp)
+	renews := !errors.Is(err, engine.ErrNoExport)
+	if renews && err != nil {
+		return nil, err
+	}
+	if err := sound(system, hosts, renews); err != nil {
+		return nil, err
+	}
+	return s.module.(engine.Snapshotter).Capture(guest)
+}
+
+// nobody is the system of a guest that starts for nobody in particular. It finds
+// its directories by their names; if it looks into them the snapshot is not
+// sound.
+func (s *start) nobody(out *capture) wasi.Config {
+	config := wasi.Config{Args: []string{"action"}, Stdout: out.stdout(), Stderr: out.stderr()}
+	for _, m := range s.mounts {
+		m.Access = wasi.ReadOnly
+		config.Mounts = append(config.Mounts, m)
+	}
+	return config
+}
+
+// lasting are the functions whose answers are the same for every sandbox of a
+// start.
+func lasting() []string {
+	return []string{"fd_prestat_get", "fd_prestat_dir_name", "fd_fdstat_get", "fd_fdstat_set_flags", "sched_yield"}
+}
+
+// renewed are the functions whose answers an SDK with a warm-up takes anew.
+func renewed() []string {
+	return []string{
+		"args_get", "args_sizes_get", "clock_res_get", "clock_time_get",
+		"environ_get", "environ_sizes_get", "poll_oneoff", "random_get",
+	}
+}
+
+// sound tells why a start-up would have to be done again for every activation.
+func sound(system *wasi.System, hosts *host.System, renews bool) error {
+	if hosts.Called() {
+		return errors.New("it calls the host while it starts")
+	}
+	for _, name := range system.Called() {
+		if !slices.Contains(lasting(), name) && !(renews && slices.Contains(renewed(), name)) {
+			return fmt.Errorf("it calls %s while it starts", name)
+		}
+	}
+	return nil
+}
+
+// take gives an instance that is ready for an input.
+func (s *start) take(ctx context.Context) (engine.Instance, error) {
+	p, err := s.prepare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if p.snapshot == nil {
+		return s.begin(ctx)
+	}
+	if guest := s.takeIdle(); guest != nil {
+		return guest, nil
+	}
+	return s.module.(engine.Snapshotter).Restore(ctx, p.snapshot, s.limits)
+}
+
+// begin starts a guest from nothing.
+func (s *start) begin(ctx context.Context) (engine.Instance, error) {
+	guest, err := s.module.Instantiate(ctx, s.limits)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.contract.Initialize(ctx, guest); err != nil {
+		_ = guest.Close(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	return guest, nil
+}
+
+func (s *start) takeIdle() engine.Instance {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.idle) == 0 {
+		return nil
+	}
+	guest := s.idle[len(s.idle)-1]
+	s.idle = s.idle[:len(s.idle)-1]
+	return guest
+}
+
+// put takes an instance back whose last call ended with err.
+func (s *start) put(ctx context.Context, guest engine.Instance, err error) {
+	if !s.recycle(guest, err) {
+		_ = guest.Close(context.WithoutCancel(ctx))
+	}
+}
+
+// recycle puts an instance back to its start if that makes it as good as a new
+// one: it came from the snapshot, its call ended in order, and nothing but its
+// memory and globals has changed.
+func (s *start) recycle(guest engine.Instance, err error) bool {
+	resetter, ok := guest.(engine.Resetter)
+	if !ok || !orderly(err) || s.prepared.Load().snapshot == nil || resetter.Reset() != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(s.idle) == maxIdle {
+		return false
+	}
+	s.idle = append(s.idle, resetter)
+	return true
+}
+
+// orderly tells whether a guest came to an end of its own. What it answered does
+// not matter here.
+func orderly(err error) bool {
+	if err == nil || is[*abi.ProtocolError](err) {
+		return true
+	}
+	exit, ok := errors.AsType[*engine.ExitError](err)
+	return ok && exit.Code == 0
+}
+
+func (s *start) close(ctx context.Context) error {
+	s.mu.Lock()
+	idle := s.idle
+	s.idle, s.closed = nil, true
+	s.mu.Unlock()
+	var errs []error
+	for _, guest := range idle {
+		errs = append(errs, guest.Close(ctx))
+	}
+	if p := s.prepared.Load(); p != nil && p.snapshot != nil {
+		errs = append(errs, p.snapshot.Close())
+	}
+	return errors.Join(errs...)
+}
