@@ -15,23 +15,35 @@ const (
 	// callWork is what a call is charged with beyond what the callee charges.
 	callWork = 16
 	// roundLimit is how much work a loop counts in a local before it charges the
-	// fuel: often enough that what a short loop leaves uncharged matters little,
-	// seldom enough that charging costs nothing. A round is less.
-	roundLimit = 512
+	// fuel, seldom enough that charging costs nothing. A round is less.
+	roundLimit = 4096
+	// loopWork is what a function with loops is charged at its entry at least. It
+	// stands for what its loops have counted and not charged when it returns.
+	loopWork = roundLimit / 64
 	// bulkShift makes bytes or elements of a bulk operation work.
 	bulkShift = 6
 )
 
 func work(bytes int) uint32 { return uint32(1 + bytes/workBytes) }
 
-// spend adds an instruction to the cost of the way here.
-func (s *scanner) spend() {
+// entryWork is charged once a call.
+func (b *body) entryWork() uint32 {
+	if len(b.rounds) > 0 {
+		return max(b.entry, loopWork)
+	}
+	return b.entry
+}
+
+// spend adds an instruction to the cost of the way here. It tells whether there
+// is a charge before the instruction.
+func (s *scanner) spend() (charged bool) {
 	if s.frames.dead {
-		return
+		return false
 	}
 	if s.cost > uncharged {
 		s.body.charges = append(s.body.charges, charge{s.at, work(s.cost)})
-		s.cost = 0
+		s.cost, charged = 0, true
 	}
 	s.cost += min(s.pos-s.at, longestInstruction)
+	return charged
 }

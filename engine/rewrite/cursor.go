@@ -19,7 +19,7 @@ type cursor struct {
 // next decodes an instruction. It is false at the end of the body and at an
 // error, which is in c.err then.
 func (c *cursor) next() bool {
-	if c.err != nil || c.left() == 0 {
+	if c.pos >= len(c.buf) {
 		c.finish()
 		return false
 	}
@@ -28,10 +28,20 @@ func (c *cursor) next() bool {
 		c.fail("instruction after the end of the function")
 		return false
 	}
-	operation := c.opcode()
-	c.effect = int(operation.effect)
-	c.immediates(operation.immediate)
-	c.nest()
+	first := c.buf[c.pos]
+	c.pos++
+	c.op = opcode(first)
+	o := plainOps[first]
+	if c.op >= prefixMisc {
+		o = c.prefixed(first)
+	}
+	c.effect = int(o.effect)
+	if o.immediate != noImmediate {
+		c.immediates(o.immediate)
+	}
+	if c.op <= opEnd {
+		c.nest()
+	}
 	return c.err == nil
 }
 
@@ -41,19 +51,16 @@ func (c *cursor) finish() {
 	}
 }
 
-func (c *cursor) opcode() operation {
-	first := c.byte()
-	switch first {
+// prefixed reads the rest of an opcode.
+func (c *cursor) prefixed(prefix byte) operation {
+	of := miscOps
+	switch prefix {
 	case prefixMisc:
-		return c.prefixed(first, miscOps)
 	case prefixVector:
-		return c.prefixed(first, vectorOps)
+		of = vectorOps
+	default:
+		return operation{}
 	}
-	c.op = opcode(first)
-	return plainOps[first]
-}
-
-func (c *cursor) prefixed(prefix byte, of *operations) operation {
 	op := c.u32()
 	if op > 0xff {
 		return operation{}
@@ -73,7 +80,6 @@ func (c *cursor) nest() {
 
 func (c *cursor) immediates(kind immediate) {
 	switch kind {
-	case noImmediate:
 	case local:
 		c.x = c.below("local", c.locals)
 	case memoryAccess:
@@ -136,11 +142,13 @@ func (c *cursor) unknown() {
 func (c *cursor) below(of string, n uint32) uint32 {
 	x := c.u32()
 	if x >= n {
-		c.fail("%s %d of %d", of, x, n)
+		c.outOfRange(of, x, n)
 		return 0
 	}
 	return x
 }
+
+func (c *cursor) outOfRange(of string, x, n uint32) { c.fail("%s %d of %d", of, x, n) }
 
 func (c *cursor) memoryAccess() {
 	const memoryFollows = 1 << 6

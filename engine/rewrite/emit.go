@@ -1,6 +1,7 @@
 package rewrite
 
-// An emitter makes the second pass over function bodies.
+// An emitter makes the second pass over function bodies, which visits only the
+// instructions that the first has marked.
 type emitter struct {
 	cursor
 	w                 *rewriter
@@ -10,7 +11,7 @@ type emitter struct {
 	body   *body
 	out    code
 	copied int      // the bytes of the body before are in out
-	extra  []uint32 // by open block: loops from the outermost block to it, each with one label more than it had
+	extra  []uint32 // by open block: labels added from the outermost block to it
 	loop   int      // next header
 	call   int      // next call
 	charge int      // next charge
@@ -43,11 +44,13 @@ func (e *emitter) function(b *body) {
 	e.out = e.out[:0]
 	e.declare()
 	e.entry()
-	for e.next() {
+	for _, at := range b.edits {
+		e.pos = int(at)
+		e.next()
 		e.chargeBetween()
 		e.instruction()
 	}
-	e.copyTo(e.pos)
+	e.copyTo(len(b.buf))
 }
 
 // declare writes the locals, the guard's own after the others.
@@ -114,8 +117,7 @@ func (e *emitter) replace(opcodeBytes int, index uint32) {
 	e.copied = e.pos
 }
 
-// label is what a label has become: one more for every loop in between. That of
-// a loop stays the inner one of its two.
+// label is what a label has become. That of a loop is the inner one of its two.
 func (e *emitter) label(l uint32) uint32 {
 	top := len(e.extra) - 1
 	return l + e.extra[top] - e.extra[top-int(l)]
@@ -138,7 +140,7 @@ func (e *emitter) entry() {
 		return
 	}
 	e.out.x(opGlobalGet, e.fuel)
-	e.out.constant(int32(b.entry))
+	e.out.constant(int32(b.entryWork()))
 	e.spend(e.round)
 	remaining := e.zero
 	if b.deep {
@@ -180,31 +182,89 @@ func (e *emitter) tickIfNegative(remaining func()) {
 
 func (e *emitter) zero() { e.out.constant(0) }
 
+// Labels that a loop has beyond its own.
+const (
+	labelsNested = 1
+	labelsApart  = 3
+)
+
 // beginLoop makes two loops of one, so that the call of tick, before which an
 // engine saves its registers, stays out of the loop that runs:
 //
+//	block
+//	  loop
+//	    block
+//	      loop
+//	        round += weight
+//	        br_if round > limit to the end of the block
+//	        …
+//	      end
+//	      br to the end of all
+//	    end
+//	    charge round
+//	    br to the outer loop
+//	  end
+//	end
+func (e *emitter) beginLoop() {
+	if params, _ := e.arity(); params > 0 {
+		e.beginNested()
+		return
+	}
+	blockType := e.buf[e.at+1 : e.pos]
+	e.copyTo(e.at)
+	e.out.op(opBlock)
+	e.out = append(e.out, blockType...)
+	e.out.op(opLoop)
+	e.out = append(e.out, blockType...)
+	e.out.op(opBlock)
+	e.out = append(e.out, emptyBlock)
+	e.header(labelsApart)
+}
+
+// endApart closes a loop that beginLoop began.
+func (e *emitter) endApart() {
+	const outerLoop, all = 0, 2
+	e.out.x(opBr, all)
+	e.out.op(opEnd)
+	e.chargeRound()
+	e.out.x(opBr, outerLoop)
+	e.out.op(opEnd)
+	e.out.op(opUnreachable)
+	e.out.op(opEnd)
+}
+
+// beginNested is the same for a loop with parameters, which a block around it
+// would hide. It charges at the outer header:
+//
 //	loop
-//	  if round > limit: charge it
+//	  if round > limit: charge round
 //	  loop
 //	    round += weight
 //	    br_if round > limit to the outer loop
 //	    …
-func (e *emitter) beginLoop() {
+func (e *emitter) beginNested() {
 	e.copyTo(e.pos)
 	e.roundExceeded()
 	e.out.op(opIf)
 	e.out = append(e.out, emptyBlock)
 	e.chargeRound()
 	e.out.op(opEnd)
+	e.header(labelsNested)
+}
+
+// header writes the beginning of the inner loop.
+func (e *emitter) header(extraLabels uint32) {
+	const leave = 1
 	e.out = append(e.out, e.buf[e.at:e.pos]...)
+	e.copied = e.pos
 	e.out.x(opLocalGet, e.round)
 	e.out.constant(int32(e.body.rounds[e.loop]))
 	e.out.op(opI32Add)
 	e.out.x(opLocalSet, e.round)
 	e.roundExceeded()
-	e.out.x(opBrIf, 1)
+	e.out.x(opBrIf, leave)
 	e.loop++
-	e.extra = append(e.extra, e.extra[len(e.extra)-1]+1)
+	e.extra = append(e.extra, e.extra[len(e.extra)-1]+extraLabels)
 }
 
 func (e *emitter) roundExceeded() {
@@ -245,12 +305,18 @@ func (e *emitter) chargeBetween() {
 	e.out.x(opGlobalSet, e.fuel)
 }
 
-// end closes both loops that one has become.
+// end closes a block, and all of what a loop has become.
 func (e *emitter) end() {
 	top := len(e.extra) - 1
-	if top > 0 && e.extra[top] > e.extra[top-1] {
-		e.copyTo(e.pos)
-		e.out.op(opEnd)
+	if top > 0 {
+		switch e.extra[top] - e.extra[top-1] {
+		case labelsNested:
+			e.copyTo(e.pos)
+			e.out.op(opEnd)
+		case labelsApart:
+			e.copyTo(e.pos)
+			e.endApart()
+		}
 	}
 	e.extra = e.extra[:top]
 }

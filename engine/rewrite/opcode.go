@@ -42,6 +42,16 @@ const (
 	opTableFill    opcode = 0xfc11
 )
 
+// edited tells whether the guard changes the instruction or keeps count of it.
+func (op opcode) edited() bool {
+	switch op {
+	case opBlock, opLoop, opIf, opEnd, opBr, opBrIf, opBrTable, opCall, opCallIndirect, opRefFunc,
+		opMemoryInit, opMemoryCopy, opMemoryFill, opTableInit, opTableCopy, opTableGrow, opTableFill:
+		return true
+	}
+	return false
+}
+
 const (
 	prefixMisc   = 0xfc
 	prefixVector = 0xfd

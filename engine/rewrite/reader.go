@@ -36,8 +36,16 @@ func (r *reader) byte() byte {
 	return r.buf[r.pos-1]
 }
 
-// u32 reads an unsigned number in at most five bytes.
+// u32 reads an unsigned number in at most five bytes, most often one.
 func (r *reader) u32() uint32 {
+	if p := r.pos; p < len(r.buf) && r.buf[p] < 0x80 {
+		r.pos++
+		return uint32(r.buf[p])
+	}
+	return r.longU32()
+}
+
+func (r *reader) longU32() uint32 {
 	var v uint32
 	for shift := 0; shift < 35; shift += 7 {
 		b := r.byte()

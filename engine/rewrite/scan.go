@@ -10,6 +10,7 @@ type body struct {
 	callees []int32  // nodes of the graph, by call
 	rounds  []uint32 // work of one round, by loop in the order of their headers
 	charges []charge // in between, in order
+	edits   []uint32 // where the second pass has something to do: offsets, in order
 	entry   uint32   // work of one call otherwise
 	frame   uint32   // estimate of the native frame, in bytes
 	bulk    bool     // has instructions whose time depends on an operand
@@ -37,8 +38,9 @@ type scanner struct {
 	found   *findings
 	frames  frameModel
 	control []control
-	cost    int     // bytes of code on the most expensive way here that no charge covers
-	callees []int32 // of all functions
+	cost    int      // bytes of code on the most expensive way here that no charge covers
+	callees []int32  // of all functions
+	edits   []uint32 // likewise
 	body    *body
 }
 
@@ -118,7 +120,7 @@ func (s *scanner) begin(b *body, t *funcType) {
 	s.cost = 0
 	s.control = append(s.control[:0], control{op: opBlock, results: len(t.results)})
 	s.frames.begin(b.locals, wide(t.params)+wide(b.buf[b.groupsFrom:b.pos]))
-	s.callees = s.callees[len(s.callees):]
+	s.callees, s.edits = s.callees[len(s.callees):], s.edits[len(s.edits):]
 }
 
 // wide counts vectors among types, and a few other bytes by mistake.
@@ -135,11 +137,14 @@ func wide(types []byte) int {
 
 func (s *scanner) finishBody() {
 	s.body.callees = s.callees[:len(s.callees):len(s.callees)]
+	s.body.edits = s.edits[:len(s.edits):len(s.edits)]
 	s.body.frame = s.frames.bytes()
 }
 
 func (s *scanner) instruction() {
-	s.spend()
+	if s.spend() || s.op.edited() {
+		s.edits = append(s.edits, uint32(s.at))
+	}
 	if s.effect != 0 {
 		s.frames.adjust(s.effect)
 	}
