@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"os"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,8 +28,11 @@ const fuel = 20_000
 
 // meter is the host's side of the guard for one call.
 type meter struct {
-	deadline time.Time // zero for none
-	ticks    int
+	deadline  time.Time // zero for none
+	cancelled atomic.Bool
+	onTick    func()
+
+	onOverflow func()
 }
 
 type meterKey struct{}
@@ -36,15 +41,26 @@ func withMeter(ctx context.Context, m *meter) context.Context {
 	return context.WithValue(ctx, meterKey{}, m)
 }
 
+func (m *meter) check() {
+	if m.onTick != nil {
+		m.onTick()
+	}
+	if m.cancelled.Load() || !m.deadline.IsZero() && time.Now().After(m.deadline) {
+		panic(errDeadline)
+	}
+	runtime.Gosched()
+}
+
 func tick(ctx context.Context, stack []uint64) {
+	m, ok := ctx.Value(meterKey{}).(*meter)
 	if int32(stack[0]) < 0 {
+		if ok && m.onOverflow != nil {
+			m.onOverflow()
+		}
 		panic(errOverflow)
 	}
-	if m, ok := ctx.Value(meterKey{}).(*meter); ok {
-		m.ticks++
-		if !m.deadline.IsZero() && time.Now().After(m.deadline) {
-			panic(errDeadline)
-		}
+	if ok {
+		m.check()
 	}
 	stack[0] = fuel
 }
