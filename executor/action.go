@@ -53,7 +53,8 @@ func (m *maker) make(ctx context.Context, req initRequest, containerID string, t
 		return nil, sandbox.Logs{}, err
 	}
 	trial := a.template.Probe(ctx)
-	t.add(phaseInstantiate, trial.Timings.Instantiate)
+	t.addSome(phaseSnapshot, trial.Timings.Snapshot)
+	t.addSome(phaseInstantiate, trial.Timings.Instantiate)
 	if trial.Err != nil {
 		a.close()
 		return nil, trial.Logs, trial.Err

@@ -43,6 +43,13 @@ type timings struct{ spans []span }
 
 func (t *timings) add(p phase, took time.Duration) { t.spans = append(t.spans, span{p, took}) }
 
+// addSome leaves out a phase that did not happen.
+func (t *timings) addSome(p phase, took time.Duration) {
+	if took > 0 {
+		t.add(p, took)
+	}
+}
+
 // since adds the phase that began at start and ends now.
 func (t *timings) since(p phase, start time.Time) { t.add(p, time.Since(start)) }
 

@@ -45,6 +45,9 @@ func (t *Template) Probe(ctx context.Context) (out Outcome) {
 }
 
 func (t *Template) prepare(ctx context.Context, timings *Timings) (*preparation, error) {
+	if p := t.start.prepared.Load(); p != nil {
+		return p, nil
+	}
 	defer measure(&timings.Snapshot)()
 	return t.start.prepare(ctx)
 }

@@ -1,0 +1,55 @@
+package executor
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// BenchmarkContainers tells the memory of a thousand initialised containers, of
+// one module and of a hundred, each of which ran once.
+func BenchmarkContainers(b *testing.B) {
+	const containers = 1000
+	for _, tc := range []struct {
+		name    string
+		modules int
+		binary  func(n int) []byte
+	}{
+		{"wat/modules=1", 1, func(int) []byte { return addGuest(b) }},
+		{"go/modules=1", 1, func(int) []byte { return goAddGuest(b) }},
+		{"wat/modules=100", 100, func(n int) []byte { return answerGuest(fmt.Sprintf(`{"n":%d}`, n)) }},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			f := newFixture(b)
+			before := residentBytes(b)
+			for b.Loop() {
+				for n := range containers {
+					url := fmt.Sprintf("%s/c%d", f.multiplexed, n)
+					f.init(url, tc.binary(n%tc.modules))
+					require.Equal(b, 200, f.run(url, `{"param1":3,"param2":4}`).status)
+				}
+			}
+			grown := residentBytes(b) - before
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(grown/(1<<20), "RSS-MiB")
+			b.ReportMetric(grown/(1<<10)/containers, "KiB/container")
+		})
+	}
+}
+
+// residentBytes is the memory that this process has in RAM, after the collector
+// gave back what it could.
+func residentBytes(b *testing.B) float64 {
+	b.Helper()
+	debug.FreeOSMemory()
+	text, err := os.ReadFile("/proc/self/statm")
+	require.NoError(b, err)
+	pages, err := strconv.Atoi(strings.Fields(string(text))[1])
+	require.NoError(b, err)
+	return float64(pages * os.Getpagesize())
+}
