@@ -1,0 +1,40 @@
+package rewrite
+
+import "bytes"
+
+// skeletonSection names the custom section that tells skeletons apart.
+const skeletonSection = ReservedModule + ".skeleton"
+
+// trapBody is the shortest body that is valid for every type of function: its
+// size, no locals, unreachable, end.
+const trapBody = "\x03\x00\x00\x0b"
+
+// Skeleton gives a module that is binary in everything but the code: each
+// function is there, and traps. The id, in a custom section, keeps the skeletons
+// of different binaries different. Names of functions stay, other custom
+// sections are dropped. The error is a [*FormatError] if the binary is malformed.
+func Skeleton(binary, id []byte) ([]byte, error) {
+	sections, err := split(binary)
+	if err != nil {
+		return nil, err
+	}
+	out := []byte(header)
+	for _, s := range sections {
+		switch {
+		case s.id == codeSection:
+			s.content = trapBodies(s.content)
+		case s.id == customSection && !isNames(s):
+			continue
+		}
+		out = appendSection(out, int(s.id), s.content)
+	}
+	return appendSection(out, customSection, append(appendName(nil, skeletonSection), id...)), nil
+}
+
+// trapBodies is a code section of as many functions.
+func trapBodies(code []byte) []byte {
+	n := (&reader{buf: code}).u32()
+	return append(appendU32(nil, n), bytes.Repeat([]byte(trapBody), int(n))...)
+}
+
+func isNames(s section) bool { return string((&reader{buf: s.content}).name()) == "name" }
