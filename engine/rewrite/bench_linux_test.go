@@ -28,10 +28,14 @@ func BenchmarkGuard(b *testing.B) {
 		binary  func(testing.TB) []byte
 		kernels map[string]uint64
 	}{
-		{"c", func(t testing.TB) []byte { return watFile(t, "testdata/kernels.wat") },
-			map[string]uint64{"sieve": 2, "matmul": 2, "sort": 3, "sha256": 3000, "fib": 27}},
-		{"go", func(t testing.TB) []byte { return guesttest.Build(t, goKernels, guest.Reactor) },
-			map[string]uint64{"blake3": 60, "sieve": 1, "matmul": 1, "sort": 3, "json": 100}},
+		{
+			"c", func(t testing.TB) []byte { return watFile(t, "testdata/kernels.wat") },
+			map[string]uint64{"sieve": 2, "matmul": 2, "sort": 3, "sha256": 3000, "fib": 27},
+		},
+		{
+			"go", func(t testing.TB) []byte { return guesttest.Build(t, goKernels, guest.Reactor) },
+			map[string]uint64{"blake3": 60, "sieve": 1, "matmul": 1, "sort": 3, "json": 100},
+		},
 	} {
 		b.Run(guests.name, func(b *testing.B) {
 			plain, guarded := pair(b, guests.binary(b))

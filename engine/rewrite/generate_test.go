@@ -3,6 +3,7 @@ package rewrite_test
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 const (
@@ -332,9 +333,9 @@ func (g *generator) inside(label []byte, content func()) {
 
 // take moves parameters to locals of their types, or drops them.
 func (g *generator) take(params []byte) {
-	for i := len(params) - 1; i >= 0; i-- {
+	for _, param := range slices.Backward(params) {
 		l := g.roll(len(g.locals))
-		if g.locals[l] == params[i] {
+		if g.locals[l] == param {
 			g.op(0x21, l)
 		} else {
 			g.emit(0x1a)

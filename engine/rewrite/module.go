@@ -47,9 +47,14 @@ func decode(binary []byte) (*module, error) {
 		id      int
 		content func(*reader)
 	}{
-		{typeSection, m.readTypes}, {importSection, m.readImports}, {funcSection, m.readFuncs},
-		{tableSection, m.readTables}, {memorySection, m.readMemories}, {globalSection, m.readGlobals},
-		{exportSection, m.readExports}, {dataSection, m.readData},
+		{typeSection, m.readTypes},
+		{importSection, m.readImports},
+		{funcSection, m.readFuncs},
+		{tableSection, m.readTables},
+		{memorySection, m.readMemories},
+		{globalSection, m.readGlobals},
+		{exportSection, m.readExports},
+		{dataSection, m.readData},
 	} {
 		if r := m.reader(read.id); r != nil {
 			read.content(r)

@@ -1,5 +1,7 @@
 package rewrite
 
+import "slices"
+
 // A body is what the first pass learns of a function.
 type body struct {
 	reader            // at the first instruction; the code with its locals
@@ -136,8 +138,8 @@ func wide(types []byte) int {
 }
 
 func (s *scanner) finishBody() {
-	s.body.callees = s.callees[:len(s.callees):len(s.callees)]
-	s.body.edits = s.edits[:len(s.edits):len(s.edits)]
+	s.body.callees = slices.Clip(s.callees)
+	s.body.edits = slices.Clip(s.edits)
 	s.body.frame = s.frames.bytes()
 }
 
