@@ -11,6 +11,9 @@ type code struct {
 
 	// fixed says why instances cannot be captured and put back, "" if they can.
 	fixed string
+
+	// size is that of the rewritten binary, which Binary need not be.
+	size int
 }
 
 // prepare rewrites a binary: with a guard, with bounded tables, and such that
@@ -20,7 +23,7 @@ func prepare(binary []byte, config engine.Config) (code, error) {
 	if err != nil {
 		return code{}, &engine.InvalidModuleError{Err: err}
 	}
-	c := code{Result: r, fixed: r.Unresettable}
+	c := code{Result: r, fixed: r.Unresettable, size: len(r.Binary)}
 	if c.fixed == "" {
 		// Data that the engine writes at every instantiation would overwrite a
 		// snapshot's.

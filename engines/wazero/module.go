@@ -54,7 +54,7 @@ func newModule(r *Runtime, compiled wazero.CompiledModule, c code) (*module, err
 		code:     c,
 		imports:  importsOf(compiled),
 		exports:  exportsOf(compiled),
-		size:     codeFactor*int64(len(c.Binary)) + engine.PageSize,
+		size:     codeFactor*int64(c.size) + engine.PageSize,
 
 		exportsMemory: len(compiled.ExportedMemories()) > 0,
 	}

@@ -1,0 +1,119 @@
+package wazero
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"wasmwhisk/engine"
+)
+
+// loader is the runtime of modules that come from artefacts.
+type loader struct {
+	*Runtime
+	cache wazero.CompilationCache
+	root  string // made by us, removed by close
+	dir   string // below root, where wazero looks code up
+
+	// loading has a lock for each artefact, or for several that share one.
+	// wazero publishes a module that it loads before its entry points are made:
+	// whoever gets it from a second load at the same time may jump nowhere.
+	loading [64]sync.Mutex
+}
+
+// lazyLoader makes the loader at its first use: most processes that only
+// compile never need its temporary directory.
+func lazyLoader(ctx context.Context, config engine.Config) (get func() (*loader, error), closed func(context.Context) error) {
+	var mu sync.Mutex
+	var made *loader
+	get = func() (_ *loader, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if made == nil {
+			made, err = newLoader(ctx, config)
+		}
+		return made, err
+	}
+	closed = func(ctx context.Context) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if made == nil {
+			return nil
+		}
+		return made.Close(ctx)
+	}
+	return get, closed
+}
+
+func newLoader(ctx context.Context, config engine.Config) (_ *loader, err error) {
+	root, err := os.MkdirTemp("", "wasmwhisk-wazero-")
+	if err != nil {
+		return nil, fmt.Errorf("make directory for loading artefacts: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(root)
+		}
+	}()
+	cache, err := wazero.NewCompilationCacheWithDir(root)
+	if err != nil {
+		return nil, fmt.Errorf("open directory for loading artefacts: %w", err)
+	}
+	dir, err := onlyEntry(root)
+	if err != nil {
+		return nil, err
+	}
+	rt, err := newRuntime(ctx, config, "compiler", wazero.NewRuntimeConfigCompiler().WithCompilationCache(cache))
+	if err != nil {
+		return nil, err
+	}
+	return &loader{Runtime: rt, cache: cache, root: root, dir: dir}, nil
+}
+
+// load links the code of an artefact where wazero looks for it, and has wazero
+// compile the skeleton, which then only reads the code.
+func (l *loader) load(ctx context.Context, a artefact) (engine.Module, error) {
+	link := filepath.Join(l.dir, a.Name)
+	mu := &l.loading[crc32.ChecksumIEEE([]byte(link))%uint32(len(l.loading))]
+	mu.Lock()
+	defer mu.Unlock()
+	if err := os.Symlink(a.code, link); err != nil {
+		return nil, fmt.Errorf("link artefact: %w", err)
+	}
+	defer os.Remove(link)
+	m, err := l.compile(neverCompile(ctx), a.prepared())
+	if err != nil {
+		// Whatever it is, the binary that the artefact was made of is not at fault.
+		return nil, fmt.Errorf("load artefact: %v", err)
+	}
+	// wazero puts what it compiled in the place of what it looked for.
+	if target, err := os.Readlink(link); err != nil || target != a.code {
+		return nil, errors.Join(errCompiled, m.Close(ctx))
+	}
+	return m, nil
+}
+
+var (
+	errNoCode   = errors.New("no machine code for the module")
+	errCompiled = errors.New("load artefact: the skeleton was compiled")
+)
+
+// neverCompile gives a context with which wazero finds code but makes none: with
+// workers it looks at the context before each function that it compiles, and
+// nowhere else. A skeleton that was compiled would trap wherever it is called.
+func neverCompile(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	cancel(errNoCode)
+	return experimental.WithCompilationWorkers(ctx, 2)
+}
+
+func (l *loader) Close(ctx context.Context) error {
+	return errors.Join(l.Runtime.Close(ctx), l.cache.Close(ctx), os.RemoveAll(l.root))
+}
