@@ -418,3 +418,19 @@ func TestHostileIndices(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkOverflow is what a guest that overflows its stack costs, instantiation
+// included, with frames of all sizes.
+func BenchmarkOverflow(b *testing.B) {
+	for name, binary := range recursions() {
+		b.Run(name, func(b *testing.B) {
+			result := guarded(b, binary)
+			r := newRuntime(b, wazero.NewRuntimeConfigCompiler())
+			compiled, err := r.CompileModule(context.Background(), result.Binary)
+			require.NoError(b, err)
+			for b.Loop() {
+				overflowCompiled(context.Background(), r, compiled, result.Guard)
+			}
+		})
+	}
+}

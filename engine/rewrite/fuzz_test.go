@@ -1,0 +1,53 @@
+package rewrite_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tetratelabs/wazero"
+
+	"wasmwhisk/engine/rewrite"
+	"wasmwhisk/internal/wat"
+)
+
+// FuzzRewrite holds rewritten modules against an engine: they are valid exactly
+// if the originals are, and what is refused has an error that callers know.
+func FuzzRewrite(f *testing.F) {
+	for _, source := range []string{"", uncommon, spinners["nested"], spinners["br_table"]} {
+		f.Add(wat.Must(source))
+	}
+	f.Add(generate(bytes.Repeat([]byte{1, 5, 3, 9, 2, 7, 11}, 40)))
+	f.Add(manyVectors(3))
+	ctx := context.Background()
+	r := newRuntime(f, wazero.NewRuntimeConfigInterpreter())
+	f.Fuzz(func(t *testing.T, binary []byte) {
+		before := bytes.Clone(binary)
+		for name, o := range variants() {
+			result, err := rewrite.Rewrite(binary, o)
+			if !bytes.Equal(before, binary) {
+				t.Fatalf("Rewrite(%x) with %s changed its argument", before, name)
+			}
+			if err != nil {
+				requireKnown(t, err)
+				continue
+			}
+			// Only now: the walker refuses what would make the engine allocate without end.
+			if was, is := valid(ctx, r, binary), valid(ctx, r, result.Binary); (was == nil) != (is == nil) {
+				t.Errorf("Rewrite(%x) with %s = %x, valid before: %v, after: %v", binary, name, result.Binary, was, is)
+			}
+		}
+	})
+}
+
+func requireKnown(t *testing.T, err error) {
+	t.Helper()
+	_, format := errors.AsType[*rewrite.FormatError](err)
+	_, unsupported := errors.AsType[*rewrite.UnsupportedError](err)
+	_, reserved := errors.AsType[*rewrite.ReservedError](err)
+	_, table := errors.AsType[*rewrite.TableError](err)
+	_, memory := errors.AsType[*rewrite.MemoryError](err)
+	require.True(t, format || unsupported || reserved || table || memory, "unknown error %v", err)
+}
