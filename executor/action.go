@@ -131,6 +131,7 @@ func (m *maker) policy(req initRequest, manifest precompile.Manifest, granted sa
 		Limits:       m.limits.sandboxLimits(),
 		Capabilities: granted,
 		Env:          mergeEnv(m.hostEnv, req.env),
+		NoSnapshot:   req.annotations.noSnapshot,
 	}
 }
 

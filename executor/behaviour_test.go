@@ -557,7 +557,8 @@ wasmwhisk_pool_hits_total 1
 	operations := urlOf(f.OperationsAddr())
 	assert.Equal(t, 404, f.post(operations+"/run", `{}`).status)
 	assert.Equal(t, 200, f.get(operations+"/ready").status)
-	assert.Contains(t, f.get(operations+"/metrics").body, `wasmwhisk_phase_duration_seconds_count{phase="instantiate"} 4`)
+	assert.Contains(t, f.get(operations+"/metrics").body, `wasmwhisk_phase_duration_seconds_count{phase="instantiate"} 2`)
+	assert.Contains(t, f.get(operations+"/metrics").body, `wasmwhisk_phase_duration_seconds_count{phase="snapshot"} 1`)
 
 	_, err := New(Config{Runtime: noRuntime{}, Pool: pool.New(pool.Config{}), Registerer: registry})
 	assert.ErrorContains(t, err, "executor metrics: ")
@@ -741,4 +742,23 @@ func TestClientThatDoesNotReadIsClosed(t *testing.T) {
 		}
 	}
 	assert.Error(t, err, "writing on while nothing is read")
+}
+
+// The guest counts on from what its start-up left: the same from a snapshot and
+// from nothing.
+func TestSnapshotAnnotation(t *testing.T) {
+	t.Parallel()
+	guest := reactorWAT(1, `(data (i32.const 1024) "{\22n\22:0}")
+		(func (export "_initialize") (i32.store8 (i32.const 1029) (i32.const 0x31)))`, `
+		(i32.store8 (i32.const 1029) (i32.add (i32.load8_u (i32.const 1029)) (i32.const 1)))
+		(i64.const 4398046511111)`)
+	f := newFixture(t)
+	for id, annotations := range map[string]string{"shared": `{}`, "own": `{"snapshot":false}`} {
+		url := f.multiplexed + "/" + id
+		r := f.init(url, guest, `"annotations":`+annotations)
+		require.Equal(t, id == "shared", strings.Contains(r.header.Get(TimingHeader), "snapshot;"), "%s: %s", id, r.header.Get(TimingHeader))
+		for range 3 {
+			f.wantRun(url, `{}`, 200, `{"n":2}`)
+		}
+	}
 }

@@ -24,6 +24,8 @@ type annotations struct {
 	abi   abi.Name
 	dir   string   // a guest path; empty asks for none
 	hosts []string // to reach over the network
+
+	noSnapshot bool
 }
 
 func parseAnnotations(raw json.RawMessage) (annotations, error) {
@@ -41,6 +43,8 @@ func parseAnnotations(raw json.RawMessage) (annotations, error) {
 			var hosts []string
 			hosts, err = parseHosts(key, value)
 			a.hosts = append(a.hosts, hosts...)
+		case "snapshot":
+			a.noSnapshot = isFalsy(value)
 		}
 		return err
 	})

@@ -101,11 +101,14 @@ func (m *memo) Module(_ context.Context, binary []byte, hash [32]byte) (engine.M
 	once := sync.OnceValues(func() (engine.Module, error) { return m.runtime.Compile(context.Background(), binary) })
 	shared, _ := m.modules.LoadOrStore(hash, once)
 	module, err := shared.(func() (engine.Module, error))()
-	return lasting{module}, precompile.Compiled, err
+	if err != nil {
+		return nil, precompile.Compiled, err
+	}
+	return lasting{module.(engine.Snapshotter)}, precompile.Compiled, nil
 }
 
 // lasting is a module that others may still want.
-type lasting struct{ engine.Module }
+type lasting struct{ engine.Snapshotter }
 
 func (lasting) Close(context.Context) error { return nil }
 
