@@ -85,6 +85,10 @@ type System struct {
 // NewSystem makes the state of one activation. Its owner closes it.
 func NewSystem(c Config) *System { return &System{config: c} }
 
+// Reset makes a system that was closed, or the zero System, that of another
+// activation: nothing of the last one is left. Nobody may still use it for that.
+func (s *System) Reset(c Config) { *s = System{config: c} }
+
 // Close ends the exchanges that the guest left open. It may be called twice.
 func (s *System) Close() {
 	for handle, x := range s.open {

@@ -26,6 +26,7 @@ type capture struct {
 	truncated bool
 	began     int // lines so far, the order of the log
 	fd3       boundedBuffer
+	streams   [2]streamWriter
 }
 
 // partialLine is a line whose end has not come yet.
@@ -42,7 +43,15 @@ type entry struct {
 }
 
 func newCapture(limits Limits) *capture {
-	return &capture{limits: limits, fd3: boundedBuffer{limit: limits.ResultBytes}}
+	c := new(capture)
+	c.reset(limits)
+	return c
+}
+
+// reset drops all that was written. What was handed out stays its owner's.
+func (c *capture) reset(limits Limits) {
+	*c = capture{limits: limits, fd3: boundedBuffer{limit: limits.ResultBytes}}
+	c.streams = [2]streamWriter{{c, Stdout}, {c, Stderr}}
 }
 
 type streamWriter struct {
@@ -50,10 +59,10 @@ type streamWriter struct {
 	stream  Stream
 }
 
-func (c *capture) stdout() io.Writer { return streamWriter{c, Stdout} }
-func (c *capture) stderr() io.Writer { return streamWriter{c, Stderr} }
+func (c *capture) stdout() io.Writer { return &c.streams[Stdout] }
+func (c *capture) stderr() io.Writer { return &c.streams[Stderr] }
 
-func (w streamWriter) Write(p []byte) (int, error) {
+func (w *streamWriter) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
 		text, after, ended := bytes.Cut(rest, []byte{'\n'})
 		w.capture.extend(w.stream, text)
@@ -150,6 +159,9 @@ func (c *capture) FD3() ([]byte, error) { return c.fd3.contents() }
 func (c *capture) logs() Logs {
 	c.endPartial()
 	c.releaseHeld()
+	if len(c.entries) == 0 {
+		return Logs{Truncated: c.truncated}
+	}
 	slices.SortFunc(c.entries, func(a, b entry) int { return cmp.Compare(a.order, b.order) })
 	lines := make([]Line, len(c.entries))
 	for i, e := range c.entries {

@@ -25,9 +25,7 @@ func (t *Template) Run(ctx context.Context, a Activation) (out Outcome) {
 			What: "payload", Unit: "bytes", Limit: uint64(t.policy.Limits.PayloadBytes), Wanted: uint64(n),
 		})
 	}
-	ctx, cancel := withDeadline(ctx, a.Deadline)
-	defer cancel()
-	return t.open(a).run(ctx)
+	return t.open(ctx, a).run()
 }
 
 // Probe learns before the first activation whether the guest starts at all, and
@@ -39,7 +37,7 @@ func (t *Template) Probe(ctx context.Context) (out Outcome) {
 	if err != nil || prepared.snapshot != nil {
 		return Outcome{Status: statusOf(err), Err: err, Timings: timings}
 	}
-	out = t.open(Activation{Input: json.RawMessage("{}")}).probe(ctx)
+	out = t.open(ctx, Activation{Input: json.RawMessage("{}")}).probe()
 	out.Timings.Snapshot = timings.Snapshot
 	return out
 }
@@ -62,47 +60,55 @@ func recoverInto(out *Outcome) {
 
 func failed(err error) Outcome { return Outcome{Status: statusOf(err), Err: err} }
 
-func withDeadline(ctx context.Context, deadline time.Time) (context.Context, context.CancelFunc) {
-	if deadline.IsZero() {
-		return ctx, func() {}
-	}
-	return context.WithDeadline(ctx, deadline)
-}
-
-// sandbox is an instance and all that confines one activation.
+// sandbox is an instance and all that confines one activation. All but the
+// instance is used again for another activation, after everything in it was set
+// anew.
 type sandbox struct {
 	template *Template
-	input    abi.Input
-	captured *capture
-	wasi     *wasi.System
-	host     *host.System
-	guest    engine.Instance
-	timings  Timings
+	deadline deadlineContext
+	confined context.Context // in which host functions serve this sandbox
+	wasi     wasi.System
+	host     host.System
+	captured capture
+	log      func(host.Level, []byte) // to captured
+	stdin    bytes.Reader
+
+	input   abi.Input
+	guest   engine.Instance
+	timings Timings
 }
 
-// open prepares what the guest will find; no guest code runs yet.
-func (t *Template) open(a Activation) *sandbox {
-	s := &sandbox{
-		template: t,
-		input:    abi.Input{Value: a.Input, Context: a.Context, MaxResult: t.policy.Limits.ResultBytes},
-		captured: newCapture(t.policy.Limits),
-	}
-	s.wasi = wasi.NewSystem(s.wasiConfig(a))
-	s.host = host.NewSystem(host.Config{
-		HTTP:     t.policy.Capabilities.HTTP,
-		Log:      s.captured.log,
-		Deadline: a.Deadline,
-	})
+func newSandbox(t *Template) *sandbox {
+	s := &sandbox{template: t}
+	s.log = s.captured.log
+	s.confined = host.NewContext(wasi.NewContext(&s.deadline, &s.wasi), &s.host)
 	return s
 }
 
+// open prepares what the guest will find; no guest code runs yet.
+func (t *Template) open(ctx context.Context, a Activation) *sandbox {
+	s := t.sandboxes.Get().(*sandbox)
+	s.deadline.begin(ctx, a.Deadline)
+	s.input = abi.Input{Value: a.Input, Context: a.Context, MaxResult: t.policy.Limits.ResultBytes}
+	s.captured.reset(t.policy.Limits)
+	s.wasi.Reset(s.wasiConfig(a))
+	s.host.Reset(host.Config{HTTP: t.policy.Capabilities.HTTP, Log: s.log, Deadline: a.Deadline})
+	s.guest, s.timings = nil, Timings{}
+	return s
+}
+
+// wasiConfig is empty for a guest that would not see it.
 func (s *sandbox) wasiConfig(a Activation) wasi.Config {
-	policy := s.template.policy
+	if !s.template.usesWASI {
+		return wasi.Config{}
+	}
+	policy := &s.template.policy
 	feed := s.template.contract.Feed(s.input)
+	s.stdin.Reset(feed.Stdin)
 	config := wasi.Config{
 		Args:   feed.Args,
 		Env:    environment(policy.Env, a.Context),
-		Stdin:  bytes.NewReader(feed.Stdin),
+		Stdin:  &s.stdin,
 		Stdout: s.captured.stdout(),
 		Stderr: s.captured.stderr(),
 		Mounts: policy.Capabilities.Mounts,
@@ -127,21 +133,31 @@ func environment(env []string, c abi.Context) []string {
 }
 
 // run takes the sandbox from its first instruction to its outcome.
-func (s *sandbox) run(ctx context.Context) Outcome {
-	result, err := s.answer(s.confine(ctx))
-	s.close(ctx, err)
-	return s.outcome(result, err)
+func (s *sandbox) run() Outcome {
+	result, err := s.answer(s.confined)
+	return s.end(result, err)
 }
 
-func (s *sandbox) probe(ctx context.Context) Outcome {
-	err := s.begin(s.confine(ctx))
-	s.close(ctx, err)
-	return s.outcome(nil, err)
+func (s *sandbox) probe() Outcome { return s.end(nil, s.begin(s.confined)) }
+
+// end closes the sandbox and leaves it to another activation.
+func (s *sandbox) end(result json.RawMessage, err error) Outcome {
+	s.close(err)
+	out := s.outcome(result, err)
+	if s.deadline.end() {
+		s.forget()
+		s.template.sandboxes.Put(s)
+	}
+	return out
 }
 
-// confine gives the context in which host functions serve this sandbox.
-func (s *sandbox) confine(ctx context.Context) context.Context {
-	return host.NewContext(wasi.NewContext(ctx, s.wasi), s.host)
+// forget lets go of what belonged to the activation.
+func (s *sandbox) forget() {
+	s.input, s.guest = abi.Input{}, nil
+	s.stdin.Reset(nil)
+	s.captured.reset(Limits{})
+	s.wasi.Reset(wasi.Config{})
+	s.host.Reset(host.Config{})
 }
 
 func (s *sandbox) answer(ctx context.Context) (json.RawMessage, error) {
@@ -149,7 +165,7 @@ func (s *sandbox) answer(ctx context.Context) (json.RawMessage, error) {
 		return nil, err
 	}
 	defer measure(&s.timings.Run)()
-	result, err := s.template.contract.Invoke(ctx, s.guest, s.input, s.captured)
+	result, err := s.template.contract.Invoke(ctx, s.guest, s.input, &s.captured)
 	if err == nil && len(result) > s.input.MaxResult {
 		err = resultTooLong(len(result), s.input.MaxResult)
 	}
@@ -168,10 +184,10 @@ func (s *sandbox) begin(ctx context.Context) (err error) {
 
 // close frees what the sandbox holds. The instance is put back by the goroutine
 // that called it, after the call: never beside it.
-func (s *sandbox) close(ctx context.Context, ended error) {
+func (s *sandbox) close(ended error) {
 	defer measure(&s.timings.Close)()
 	if s.guest != nil {
-		s.template.start.put(ctx, s.guest, ended)
+		s.template.start.put(s.confined, s.guest, ended)
 	}
 	s.host.Close()
 	_ = s.wasi.Close()

@@ -99,6 +99,32 @@ func TestActivationSeesNothingOfTheLast(t *testing.T) {
 	})
 }
 
+// TestActivationFindsItsStreamsAsNew has every other activation close its output
+// and leave a line unended.
+func TestActivationFindsItsStreamsAsNew(t *testing.T) {
+	t.Parallel()
+	const spoils = `
+    (call $say (i32.const 1) (local.get $at) (local.get $n))
+    (if (i32.eq (local.get $n) (i32.const 2)) (then
+      (if (call $close (i32.const 1)) (then unreachable))
+      (call $say (i32.const 2) (i32.const 0) (i32.const 5))))
+    global.get $ok`
+	const closes = `(import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))`
+	forEngines(t, func(t *testing.T, rt engine.WasmRuntime) {
+		tpl := template(t, rt, importing(closes, reactor(spoils, say)), sandbox.Policy{})
+		for range 20 {
+			out := tpl.Run(t.Context(), activation(`{}`))
+			require.NoError(t, out.Err)
+			assert.Equal(t, []string{`{}`, `{"ok"`}, texts(out.Logs))
+			kept := out.Logs
+			out = tpl.Run(t.Context(), activation(`{"n":1}`))
+			require.NoError(t, out.Err)
+			assert.Equal(t, []string{`{"n":1}`}, texts(out.Logs))
+			assert.Equal(t, []string{`{}`, `{"ok"`}, texts(kept), "logs stay as they were handed out")
+		}
+	})
+}
+
 // TestConcurrentActivationsKeepApart gives a hundred activations at once inputs,
 // environments and deadlines of their own.
 func TestConcurrentActivationsKeepApart(t *testing.T) {

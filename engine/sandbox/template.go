@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/abi"
@@ -21,6 +22,9 @@ type Template struct {
 	start    *start
 	contract abi.Contract
 	policy   Policy
+	usesWASI bool // the module imports some of it
+
+	sandboxes sync.Pool // of *sandbox, between activations
 }
 
 // New checks that the module keeps a guest contract and imports nothing but
@@ -42,7 +46,13 @@ func New(program *Program, hostFuncs []engine.HostFunc, policy Policy) (*Templat
 	if err != nil {
 		return nil, err
 	}
-	return &Template{start: start, contract: contract, policy: policy}, nil
+	t := &Template{start: start, contract: contract, policy: policy, usesWASI: importsWASI(program.module)}
+	t.sandboxes.New = func() any { return newSandbox(t) }
+	return t, nil
+}
+
+func importsWASI(module engine.Module) bool {
+	return slices.ContainsFunc(module.Imports(), func(i engine.Import) bool { return i.Module == wasi.Module })
 }
 
 // Contract names the guest contract of the module.

@@ -80,7 +80,15 @@ type System struct {
 
 // NewSystem returns the system of one activation. It opens nothing.
 func NewSystem(config Config) *System {
-	s := &System{
+	s := new(System)
+	s.Reset(config)
+	return s
+}
+
+// Reset makes a system that was closed, or the zero System, that of another
+// activation: nothing of the last one is left. Nobody may still use it for that.
+func (s *System) Reset(config Config) {
+	*s = System{
 		config: config,
 		clock:  clock{now: config.Now},
 		stdin:  input{reader: config.Stdin},
@@ -99,7 +107,6 @@ func NewSystem(config Config) *System {
 	for i := range config.Mounts {
 		s.mount(&s.config.Mounts[i])
 	}
-	return s
 }
 
 func (s *System) mount(m *Mount) {
