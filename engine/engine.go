@@ -50,7 +50,8 @@ type Precompiler interface {
 	Precompile(ctx context.Context, binary []byte, dir string) error
 
 	// Load gives the module of binary from the artefact in dir. The directory
-	// may be removed as soon as Load has returned.
+	// may be removed as soon as Load has returned. A binary that is nil leaves
+	// it to the caller that the artefact is that of the right module.
 	Load(ctx context.Context, binary []byte, dir string) (Module, error)
 }
 
@@ -81,7 +82,8 @@ type Module interface {
 // and is spent after an error: Close is the only method left to call.
 type Instance interface {
 	// Call invokes an exported function with raw values (i32 and f32 in the
-	// low half). It stops the guest when ctx is done. The error is
+	// low half). It stops the guest when ctx is done. The results are valid
+	// until the function is called again. The error is
 	//
 	//   - [ErrNoExport] when there is no such function,
 	//   - a [TrapError] when the guest stopped abnormally,

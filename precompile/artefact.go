@@ -47,8 +47,18 @@ var (
 	errGone    = errors.New("artefact is gone")
 )
 
-func (h header) encode() ([]byte, error) {
-	text, err := json.Marshal(h)
+func (h header) encode() ([]byte, error) { return seal(h) }
+
+func decodeHeader(text []byte) (h header, err error) {
+	if err := unseal(text, &h); err != nil {
+		return h, fmt.Errorf("header: %w", err)
+	}
+	return h, nil
+}
+
+// seal writes a value as JSON, after its SHA-256.
+func seal(value any) ([]byte, error) {
+	text, err := json.Marshal(value)
 	if err != nil {
 		return nil, err
 	}
@@ -56,16 +66,15 @@ func (h header) encode() ([]byte, error) {
 	return slices.Concat([]byte(hex.EncodeToString(sum[:])), []byte("\n"), text), nil
 }
 
-func decodeHeader(text []byte) (header, error) {
-	var h header
+func unseal(text []byte, value any) error {
 	sum, text, _ := bytes.Cut(text, []byte("\n"))
 	if want := sha256.Sum256(text); string(sum) != hex.EncodeToString(want[:]) {
-		return h, errors.New("header does not match its digest")
+		return errors.New("text does not match its digest")
 	}
-	if err := json.Unmarshal(text, &h); err != nil {
-		return h, fmt.Errorf("decode header: %w", err)
+	if err := json.Unmarshal(text, value); err != nil {
+		return fmt.Errorf("decode: %w", err)
 	}
-	return h, nil
+	return nil
 }
 
 // artefact is one that is open: whoever evicts leaves it alone until close.

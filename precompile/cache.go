@@ -86,6 +86,7 @@ type Cache struct {
 	fingerprint string
 	maxBytes    int64
 	smallBinary int
+	maxUploads  int
 	log         *slog.Logger
 	disk        disk
 
@@ -119,6 +120,7 @@ func newCache(dir string, p engine.Precompiler, config CacheConfig, d disk) (*Ca
 		fingerprint: p.Fingerprint(),
 		maxBytes:    positive(config.MaxBytes, DefaultCacheBytes),
 		smallBinary: SmallBinary,
+		maxUploads:  maxUploads,
 		log:         cmp.Or(config.Logger, slog.New(slog.DiscardHandler)),
 		disk:        d,
 		sinceScan:   scanEvery,
@@ -134,16 +136,20 @@ func Uncached(r engine.WasmRuntime) *Cache { return &Cache{runtime: r} }
 // is the SHA-256 of the binary. Callers should not ask for one module twice at
 // the same time: both would compile it.
 //
-// The error is that of compiling, or context.Cause(ctx); a disk that fails is
-// none.
+// The binary may be nil, see [Cache.Intake]. The error is [ErrBinaryNeeded] if it
+// is and there is no artefact, that of compiling, or context.Cause(ctx); a disk
+// that fails is none.
 func (c *Cache) Module(ctx context.Context, binary []byte, hash [sha256.Size]byte) (engine.Module, Origin, error) {
-	if c.precompiler == nil || len(binary) < c.smallBinary {
+	if c.precompiler == nil || binary != nil && len(binary) < c.smallBinary {
 		return c.compile(ctx, binary)
 	}
 	key := c.key(hash)
-	m, err := c.load(ctx, binary, key)
+	m, err := c.load(ctx, key)
 	if m != nil || err != nil {
 		return m, Loaded, err
+	}
+	if binary == nil {
+		return nil, Compiled, ErrBinaryNeeded
 	}
 	return c.compileAndStore(ctx, binary, key)
 }
@@ -173,6 +179,9 @@ func isKey(name string) bool {
 }
 
 func (c *Cache) compile(ctx context.Context, binary []byte) (engine.Module, Origin, error) {
+	if binary == nil {
+		return nil, Compiled, ErrBinaryNeeded
+	}
 	m, err := c.runtime.Compile(ctx, binary)
 	if err == nil {
 		c.count(func(s *CacheStats) { s.Compiled++ })
@@ -180,8 +189,9 @@ func (c *Cache) compile(ctx context.Context, binary []byte) (engine.Module, Orig
 	return m, Compiled, err
 }
 
-// load gives the module of a sound artefact, and nil if there is none.
-func (c *Cache) load(ctx context.Context, binary []byte, key string) (engine.Module, error) {
+// load gives the module of a sound artefact, and nil if there is none. That it
+// is the right one, the key in its header says.
+func (c *Cache) load(ctx context.Context, key string) (engine.Module, error) {
 	a, err := openArtefact(filepath.Join(c.dir, key), syscall.LOCK_SH)
 	if a == nil || errors.Is(err, errInUse) || errors.Is(err, errGone) {
 		if a != nil {
@@ -195,7 +205,7 @@ func (c *Cache) load(ctx context.Context, binary []byte, key string) (engine.Mod
 	}
 	var m engine.Module
 	if err == nil {
-		m, err = c.precompiler.Load(ctx, binary, a.code())
+		m, err = c.precompiler.Load(ctx, nil, a.code())
 	}
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -289,7 +299,7 @@ func (c *Cache) precompile(ctx context.Context, binary []byte, temp string) (eng
 	if err := c.precompiler.Precompile(ctx, binary, code); err != nil {
 		return nil, err
 	}
-	return c.precompiler.Load(ctx, binary, code)
+	return c.precompiler.Load(ctx, nil, code)
 }
 
 // publish makes a complete artefact visible under its key. That another was
@@ -330,8 +340,13 @@ func (c *Cache) seal(temp, key string) error {
 }
 
 func (c *Cache) stored(size int64) {
+	c.count(func(s *CacheStats) { s.Stored++ })
+	c.grew(size)
+}
+
+// grew evicts when it is time to.
+func (c *Cache) grew(size int64) {
 	c.mu.Lock()
-	c.stats.Stored++
 	c.bytes += size
 	c.sinceScan++
 	due := c.bytes > c.maxBytes || c.sinceScan > scanEvery
@@ -352,6 +367,7 @@ type kept struct {
 // evict removes the least recently used artefacts until a tenth of the room is
 // free: then not every new one needs a scan.
 func (c *Cache) evict() {
+	c.forgetUploads()
 	all, total := c.scan()
 	if total > c.maxBytes {
 		total = c.evictDownTo(c.maxBytes-c.maxBytes/10, all, total)

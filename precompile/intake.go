@@ -65,6 +65,9 @@ type Action struct {
 	Hash [sha256.Size]byte
 
 	Manifest Manifest
+
+	// upload tells the upload from all others, see [Cache.Intake].
+	upload uploadID
 }
 
 // Manifest is what the author says about an action, in manifest.json at the top
