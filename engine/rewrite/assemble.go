@@ -13,6 +13,9 @@ type rewriter struct {
 	found   findings
 	content [dataCountSection + 1][]byte // of sections, nil for none
 	exports vector
+	types   vector
+
+	blockTypes map[string]uint32 // added types without parameters, by results
 }
 
 // A vector is elements to append to a section.

@@ -11,28 +11,22 @@ const (
 	// may be long.
 	longestInstruction = 16
 	// uncharged is how many bytes of code may run before a charge.
-	uncharged = 512
+	uncharged = 2048
 	// callWork is what a call is charged with beyond what the callee charges.
 	callWork = 16
-	// roundLimit is how much work a loop counts in a local before it charges the
-	// fuel, seldom enough that charging costs nothing. A round is less.
-	roundLimit = 4096
-	// loopWork is what a function with loops is charged at its entry at least. It
-	// stands for what its loops have counted and not charged when it returns.
-	loopWork = roundLimit / 64
+	// roundLimit is how much work a function with loops counts in a local before
+	// it charges the fuel, seldom enough that charging costs nothing. A round is
+	// less.
+	roundLimit = 16384
 	// bulkShift makes bytes or elements of a bulk operation work.
 	bulkShift = 6
 )
 
 func work(bytes int) uint32 { return uint32(1 + bytes/workBytes) }
 
-// entryWork is charged once a call.
-func (b *body) entryWork() uint32 {
-	if len(b.rounds) > 0 {
-		return max(b.entry, loopWork)
-	}
-	return b.entry
-}
+// looped tells whether a function counts its work in a local, and charges the
+// rest when it returns.
+func (b *body) looped() bool { return len(b.rounds) > 0 }
 
 // spend adds an instruction to the cost of the way here. It tells whether there
 // is a charge before the instruction.
@@ -44,6 +38,6 @@ func (s *scanner) spend() (charged bool) {
 		s.body.charges = append(s.body.charges, charge{s.at, work(s.cost)})
 		s.cost, charged = 0, true
 	}
-	s.cost += min(s.pos-s.at, longestInstruction)
+	s.cost += min(s.pos-s.at, longestInstruction) + s.slow
 	return charged
 }

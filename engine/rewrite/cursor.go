@@ -11,6 +11,7 @@ type cursor struct {
 	at      int // where the instruction begins
 	op      opcode
 	effect  int
+	slow    int      // bytes of code that it counts for beyond its own
 	x, y    uint32   // its index or indices
 	targets []uint32 // of br_table, the default last
 	depth   uint32   // open blocks, the function itself included
@@ -35,7 +36,7 @@ func (c *cursor) next() bool {
 	if c.op >= prefixMisc {
 		o = c.prefixed(first)
 	}
-	c.effect = int(o.effect)
+	c.effect, c.slow = int(o.effect), int(o.extra)
 	if o.immediate != noImmediate {
 		c.immediates(o.immediate)
 	}

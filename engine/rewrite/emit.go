@@ -92,6 +92,8 @@ func (e *emitter) instruction() {
 		e.replace(1, e.label(e.x))
 	case opBrTable:
 		e.branchTable()
+	case opReturn:
+		e.exit()
 	case opCall:
 		e.publish()
 		e.replace(1, e.w.shift(e.x))
@@ -132,16 +134,20 @@ func (e *emitter) branchTable() {
 	e.copied = e.pos
 }
 
-// entry charges a function's work outside of its loops, and takes its frame from
-// the stack left. One branch serves both.
+// entry looks whether there is fuel, and takes the function's frame from the
+// stack that is left. One branch serves both. A function without loops charges
+// its work at once; one with loops counts it and charges the rest where it
+// returns. Branches out of the function lead there by a block around its body.
 func (e *emitter) entry() {
 	b := e.body
 	if !b.heavy() {
 		return
 	}
 	e.out.x(opGlobalGet, e.fuel)
-	e.out.constant(int32(b.entryWork()))
-	e.spend(e.round)
+	if !b.looped() {
+		e.out.constant(int32(b.entry))
+		e.spend(e.round)
+	}
 	remaining := e.zero
 	if b.deep {
 		e.out.x(opGlobalGet, e.stack)
@@ -152,10 +158,29 @@ func (e *emitter) entry() {
 		remaining = func() { e.out.x(opLocalGet, e.left) }
 	}
 	e.tickIfNegative(remaining)
-	if len(b.rounds) > 0 {
-		e.out.constant(0)
+	if b.looped() {
+		e.out.constant(int32(b.entry))
 		e.out.x(opLocalSet, e.round)
 	}
+	if b.looped() && b.labelled {
+		e.out.op(opBlock)
+		e.out = append(e.out, e.w.blockType(b.results)...)
+	}
+}
+
+func (e *emitter) exit() {
+	if e.body.looped() {
+		e.copyTo(e.at)
+		e.chargeRest()
+	}
+}
+
+// chargeRest charges what is left to charge when a function with loops returns.
+func (e *emitter) chargeRest() {
+	e.out.x(opGlobalGet, e.fuel)
+	e.out.x(opLocalGet, e.round)
+	e.out.op(opI32Sub)
+	e.out.x(opGlobalSet, e.fuel)
 }
 
 // spend takes the amount on the operand stack from the fuel below it. The rest
@@ -282,8 +307,7 @@ func (e *emitter) chargeRound() {
 	e.out.x(opLocalSet, e.round)
 }
 
-// chargeBetween charges work on the way through a function: to the loop, if
-// there is one around, and else to the fuel. The next header or entry looks at it.
+// chargeBetween charges work on the way through a function. The next header or entry looks at it.
 func (e *emitter) chargeBetween() {
 	b := e.body
 	if e.charge == len(b.charges) || b.charges[e.charge].pos != e.at {
@@ -292,7 +316,7 @@ func (e *emitter) chargeBetween() {
 	amount := int32(b.charges[e.charge].work)
 	e.charge++
 	e.copyTo(e.at)
-	if inLoop := e.extra[len(e.extra)-1] > 0; inLoop {
+	if b.looped() {
 		e.out.x(opLocalGet, e.round)
 		e.out.constant(amount)
 		e.out.op(opI32Add)
@@ -317,6 +341,12 @@ func (e *emitter) end() {
 			e.copyTo(e.pos)
 			e.endApart()
 		}
+	} else if e.body.looped() {
+		e.copyTo(e.at)
+		if e.body.labelled {
+			e.out.op(opEnd)
+		}
+		e.chargeRest()
 	}
 	e.extra = e.extra[:top]
 }
@@ -361,13 +391,16 @@ func (c *code) x(op opcode, x uint32) {
 
 func (c *code) constant(v int32) {
 	c.op(opI32Const)
+	*c = appendSigned(*c, v)
+}
+
+func appendSigned(b []byte, v int32) []byte {
 	for {
 		low := byte(v & 0x7f)
 		v >>= 7
 		if v == 0 && low&0x40 == 0 || v == -1 && low&0x40 != 0 {
-			*c = append(*c, low)
-			return
+			return append(b, low)
 		}
-		*c = append(*c, low|0x80)
+		b = append(b, low|0x80)
 	}
 }

@@ -35,16 +35,25 @@ var spinners = map[string]string{
 	"in an unused result": `(func (export "f0") (i32.const 5) (drop (i32.add (loop (result i32) (br 0)))))`,
 	"exponential recursion": `(func $f (export "f0") (call $g (i32.const 100)))
 		(func $g (param i32) (if (local.get 0) (then (call $g (i32.sub (local.get 0) (i32.const 1))) (call $g (i32.sub (local.get 0) (i32.const 1))))))`,
-	"exponential chain":     chain(60),
-	"endless fills":         `(memory 1000) (func (export "f0") (loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536000)) (br 0)))`,
-	"endless copies":        `(memory 1000) (func (export "f0") (loop (memory.copy (i32.const 8) (i32.const 0) (i32.const 65530000)) (br 0)))`,
-	"fills without a loop":  `(memory 1000) (func (export "f0")` + strings.Repeat(`(memory.fill (i32.const 0) (i32.const 1) (i32.const 65536000))`, 5000) + `)`,
-	"endless table fills":   `(table 10000 funcref) (func (export "f0") (loop (table.fill (i32.const 0) (ref.null func) (i32.const 10000)) (br 0)))`,
-	"endless growing":       `(memory 1) (func (export "f0") (loop (drop (memory.grow (i32.const 0))) (br 0)))`,
-	"long rounds":           `(global $g (mut i64) (i64.const 1)) (func (export "f0") (loop` + strings.Repeat(` (global.set $g (i64.div_u (i64.const -1) (i64.or (global.get $g) (i64.const 1))))`, 20000) + ` (br 0)))`,
-	"calls of short loops":  `(func $g (local i32) (local.set 0 (i32.const 400)) (loop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))) (func (export "f0") (loop (call $g) (br 0)))`,
-	"calls of long bodies":  `(global $g (mut i64) (i64.const 1)) (func $g` + strings.Repeat(` (global.set $g (i64.div_u (i64.const -1) (i64.or (global.get $g) (i64.const 1))))`, 20000) + `) (func (export "f0") (loop (call $g) (br 0)))`,
-	"indirect recursion":    `(type $t (func (param i32))) (table 1 1 funcref) (elem (i32.const 0) $g) (func (export "f0") (call $g (i32.const 100))) (func $g (param i32) (if (local.get 0) (then (call_indirect (type $t) (i32.sub (local.get 0) (i32.const 1)) (i32.const 0)) (call_indirect (type $t) (i32.sub (local.get 0) (i32.const 1)) (i32.const 0)))))`,
+	"exponential chain":    chain(60),
+	"endless fills":        `(memory 1000) (func (export "f0") (loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536000)) (br 0)))`,
+	"endless copies":       `(memory 1000) (func (export "f0") (loop (memory.copy (i32.const 8) (i32.const 0) (i32.const 65530000)) (br 0)))`,
+	"fills without a loop": `(memory 1000) (func (export "f0")` + strings.Repeat(`(memory.fill (i32.const 0) (i32.const 1) (i32.const 65536000))`, 5000) + `)`,
+	"endless table fills":  `(table 10000 funcref) (func (export "f0") (loop (table.fill (i32.const 0) (ref.null func) (i32.const 10000)) (br 0)))`,
+	"endless growing":      `(memory 1) (func (export "f0") (loop (drop (memory.grow (i32.const 0))) (br 0)))`,
+	"long rounds":          `(global $g (mut i64) (i64.const 1)) (func (export "f0") (loop` + strings.Repeat(` (global.set $g (i64.div_u (i64.const -1) (i64.or (global.get $g) (i64.const 1))))`, 20000) + ` (br 0)))`,
+	"calls of short loops": `(func $g (local i32) (local.set 0 (i32.const 400)) (loop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))) (func (export "f0") (loop (call $g) (br 0)))`,
+	"calls of long bodies": `(global $g (mut i64) (i64.const 1)) (func $g` + strings.Repeat(` (global.set $g (i64.div_u (i64.const -1) (i64.or (global.get $g) (i64.const 1))))`, 20000) + `) (func (export "f0") (loop (call $g) (br 0)))`,
+	"indirect recursion":   `(type $t (func (param i32))) (table 1 1 funcref) (elem (i32.const 0) $g) (func (export "f0") (call $g (i32.const 100))) (func $g (param i32) (if (local.get 0) (then (call_indirect (type $t) (i32.sub (local.get 0) (i32.const 1)) (i32.const 0)) (call_indirect (type $t) (i32.sub (local.get 0) (i32.const 1)) (i32.const 0)))))`,
+	"slow instructions in calls of short loops": `(func $g (param f64) (local i32) (local.set 1 (i32.const 79)) (loop (local.set 0 ` +
+		strings.Repeat("(f64.sqrt ", 400) + "(local.get 0)" + strings.Repeat(")", 400) + `)
+		(br_if 0 (local.tee 1 (i32.sub (local.get 1) (i32.const 1)))))) (func (export "f0") (loop (call $g (f64.const 5)) (br 0)))`,
+	"waiting for memory": `(memory 2000) (func (export "f0") (local i32 i32)
+		(loop (i32.store (local.get 0) (i32.and (i32.add (local.get 0) (i32.const 1000004)) (i32.const 0x3fffffc)))
+			(br_if 0 (local.tee 0 (i32.load (local.get 0)))))
+		(loop (local.set 0 ` + strings.Repeat("(i32.load ", 500) + "(local.get 0)" + strings.Repeat(")", 500) + `) (br 0)))`,
+	"branches out of short loops": `(func $g (local i32) (local.set 0 (i32.const 400))
+		(loop (br_if 1 (i32.eqz (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))) (br 0))) (func (export "f0") (loop (call $g) (br 0)))`,
 	"in the start function": `(func $s (loop (br 0))) (start $s)`,
 }
 

@@ -45,7 +45,7 @@ const (
 // edited tells whether the guard changes the instruction or keeps count of it.
 func (op opcode) edited() bool {
 	switch op {
-	case opBlock, opLoop, opIf, opEnd, opBr, opBrIf, opBrTable, opCall, opCallIndirect, opRefFunc,
+	case opBlock, opLoop, opIf, opEnd, opBr, opBrIf, opBrTable, opReturn, opCall, opCallIndirect, opRefFunc,
 		opMemoryInit, opMemoryCopy, opMemoryFill, opTableInit, opTableCopy, opTableGrow, opTableFill:
 		return true
 	}
@@ -83,24 +83,34 @@ const (
 	sixteenBytes
 )
 
-// operation describes an instruction: what follows it, and by how much it
-// changes the height of the operand stack where that is the same always.
+// operation describes an instruction: what follows it, by how much it changes the
+// height of the operand stack where that is the same always, and how many bytes
+// of code it counts for beyond its own.
 type operation struct {
 	immediate immediate
 	effect    int8
+	extra     uint8
 }
+
+// What instructions cost that can take longer than others of their length: those
+// that wait for memory, that divide, and that leave machine code.
+const (
+	extraLoad   = 8
+	extraDivide = 24
+	extraGrow   = 255
+)
 
 type operations [256]operation
 
 func (t *operations) set(imm immediate, effect int8, ops ...byte) {
 	for _, op := range ops {
-		t[op] = operation{imm, effect}
+		t[op] = operation{immediate: imm, effect: effect}
 	}
 }
 
 func (t *operations) fill(imm immediate, effect int8, first, last int) {
 	for op := first; op <= last; op++ {
-		t[op] = operation{imm, effect}
+		t[op] = operation{immediate: imm, effect: effect}
 	}
 }
 
@@ -111,6 +121,13 @@ var (
 	miscOps   = newMiscOps()
 	vectorOps = newVectorOps()
 )
+
+// slow says what instructions cost.
+func (t *operations) slow(extra uint8, ops ...byte) {
+	for _, op := range ops {
+		t[op].extra = extra
+	}
+}
 
 func newPlainOps() *operations {
 	t := &operations{}
@@ -144,6 +161,12 @@ func newPlainOps() *operations {
 	t.set(noImmediate, 0, 0xd1)
 	t.set(function, 1, 0xd2)
 	t.numeric()
+	t.slow(extraGrow, 0x40)
+	t.slow(extraDivide, 0x6d, 0x6e, 0x6f, 0x70, 0x7f, 0x80, 0x81, 0x82, 0x91, 0x95, 0x9f, 0xa3)
+	for op := byte(0x28); op <= 0x35; op++ {
+		t.slow(extraLoad, op)
+	}
+	t.slow(extraLoad, 0x25)
 	return t
 }
 
@@ -186,6 +209,11 @@ func newVectorOps() *operations {
 	t.fill(memoryAccess, 0, 0x5c, 0x5d)
 	t.fill(noImmediate, -1, 0x5e, 0xff)
 	t.unaryVectors()
+	t.slow(extraDivide, 0xe3, 0xe7, 0xef, 0xf3)
+	for op := byte(0x00); op <= 0x0a; op++ {
+		t.slow(extraLoad, op)
+	}
+	t.slow(extraLoad, 0x54, 0x55, 0x56, 0x57, 0x5c, 0x5d)
 	t.set(unknownOp, 0, 0x9a, 0xa2, 0xa5, 0xa6, 0xaf, 0xb0, 0xb2, 0xb3, 0xb4, 0xbb,
 		0xc2, 0xc5, 0xc6, 0xcf, 0xd0, 0xd2, 0xd3, 0xd4, 0xe2, 0xee)
 	return t

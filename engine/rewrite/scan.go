@@ -8,6 +8,8 @@ type body struct {
 	groups     uint32 // of locals
 	groupsFrom int    // where they begin
 	locals     uint32 // parameters included
+	results    []byte
+	labelled   bool // some branch leaves the function as return does
 
 	callees []int32  // nodes of the graph, by call
 	rounds  []uint32 // work of one round, by loop in the order of their headers
@@ -108,7 +110,7 @@ func (s *scanner) scan(r *reader, b *body, t *funcType) {
 }
 
 func (b *body) readLocals(t *funcType) {
-	b.locals = uint32(len(t.params))
+	b.locals, b.results = uint32(len(t.params)), t.results
 	b.groups = b.count("kinds of locals", maxLocals)
 	b.groupsFrom = b.pos
 	for range b.groups {
@@ -219,10 +221,10 @@ func (s *scanner) close() {
 func (s *scanner) branch() {
 	switch s.op {
 	case opBr, opBrIf:
-		s.reach(s.label(s.x))
+		s.branchTo(s.x)
 	case opBrTable:
 		for _, l := range s.targets {
-			s.reach(s.label(l))
+			s.branchTo(l)
 		}
 	case opReturn:
 		s.reach(&s.control[0])
@@ -230,6 +232,13 @@ func (s *scanner) branch() {
 	if s.op != opBrIf {
 		s.frames.dead = true
 	}
+}
+
+func (s *scanner) branchTo(l uint32) {
+	if int(l) == len(s.control)-1 {
+		s.body.labelled = true
+	}
+	s.reach(s.label(l))
 }
 
 func (s *scanner) label(l uint32) *control { return &s.control[len(s.control)-1-int(l)] }
