@@ -64,7 +64,14 @@ func (m *maker) make(ctx context.Context, req initRequest, containerID string, t
 
 func (m *maker) intake(req initRequest, t *timings) (precompile.Action, error) {
 	defer t.since(phaseIntake, time.Now())
-	return precompile.IntakeBase64(req.code, precompile.Limits{CodeBytes: m.limits.CodeBytes})
+	if known, ok := m.modules.(Uploads); ok {
+		return known.Intake(req.code, m.intakeLimits())
+	}
+	return precompile.IntakeBase64(req.code, m.intakeLimits())
+}
+
+func (m *maker) intakeLimits() precompile.Limits {
+	return precompile.Limits{CodeBytes: m.limits.CodeBytes}
 }
 
 // prepare makes an action that was not tried yet.
@@ -75,8 +82,11 @@ func (m *maker) prepare(ctx context.Context, req initRequest, taken precompile.A
 			a.close()
 		}
 	}()
-	if a.module, err = m.module(ctx, taken, t); err != nil {
+	if a.module, err = m.module(ctx, req.code, taken, t); err != nil {
 		return nil, err
+	}
+	if known, ok := m.modules.(Uploads); ok {
+		known.Remember(taken)
 	}
 	if a.granted, err = m.granter.grant(req.annotations, ownerOf(req.namespace, containerID)); err != nil {
 		return nil, err
@@ -86,17 +96,32 @@ func (m *maker) prepare(ctx context.Context, req initRequest, taken precompile.A
 }
 
 // module gets the module from the pool, which loads or compiles it if need be.
-func (m *maker) module(ctx context.Context, taken precompile.Action, t *timings) (*pool.Ref, error) {
+func (m *maker) module(ctx context.Context, code string, taken precompile.Action, t *timings) (*pool.Ref, error) {
 	began := time.Now()
 	origin := make(chan precompile.Origin, 1)
 	ref, err := m.pool.Get(ctx, pool.Key(taken.Hash), func(ctx context.Context) (module engine.Module, err error) {
 		defer recoverInto(&err)
 		module, from, err := m.modules.Module(ctx, taken.Binary, taken.Hash)
+		if errors.Is(err, precompile.ErrBinaryNeeded) {
+			module, from, err = m.unpacked(ctx, code, taken)
+		}
 		origin <- from
 		return module, err
 	})
 	t.since(phaseOf(origin), began)
 	return ref, err
+}
+
+// unpacked gives the module of code that is known but has no artefact any more.
+func (m *maker) unpacked(ctx context.Context, code string, known precompile.Action) (engine.Module, precompile.Origin, error) {
+	taken, err := precompile.IntakeBase64(code, m.intakeLimits())
+	if err != nil {
+		return nil, precompile.Compiled, err
+	}
+	if taken.Hash != known.Hash {
+		return nil, precompile.Compiled, fmt.Errorf("upload holds module %x, was known to hold %x", taken.Hash, known.Hash)
+	}
+	return m.modules.Module(ctx, taken.Binary, taken.Hash)
 }
 
 // recoverInto keeps a panic over one module from taking the process along.

@@ -26,6 +26,15 @@ type Modules interface {
 	Module(ctx context.Context, binary []byte, hash [32]byte) (engine.Module, precompile.Origin, error)
 }
 
+// Uploads is implemented by [Modules] that know uploads which they have seen. A
+// *precompile.Cache does. An action that Intake gives may be without its binary;
+// Module is given nil then, and answers [precompile.ErrBinaryNeeded] if it has
+// to compile.
+type Uploads interface {
+	Intake(code string, limits precompile.Limits) (precompile.Action, error)
+	Remember(action precompile.Action)
+}
+
 // Config is what an executor is made with. Runtime and Pool are required; the
 // zero value of every other field has the meaning that it names.
 type Config struct {
