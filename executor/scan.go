@@ -143,7 +143,7 @@ func (s *scanner) member(depth int, visit visitFunc) error {
 	if err != nil || visit == nil {
 		return err
 	}
-	return visit(text(key), value)
+	return visit(name(key), value)
 }
 
 // span is the text that step steps over.
@@ -292,6 +292,29 @@ func (s *scanner) digits() bool {
 		s.at++
 	}
 	return s.at > from
+}
+
+// name is a key as text. Those that every request has cost nothing.
+func name(raw json.RawMessage) string {
+	switch string(raw) {
+	case `"value"`:
+		return "value"
+	case `"namespace"`:
+		return "namespace"
+	case `"action_name"`:
+		return "action_name"
+	case `"action_version"`:
+		return "action_version"
+	case `"activation_id"`:
+		return "activation_id"
+	case `"transaction_id"`:
+		return "transaction_id"
+	case `"deadline"`:
+		return "deadline"
+	case `"api_key"`:
+		return "api_key"
+	}
+	return text(raw)
 }
 
 // text is a valid JSON value as text: a string decoded, null as nothing,

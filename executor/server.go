@@ -52,6 +52,7 @@ func (e *Executor) serve(ctx context.Context, address string, handler http.Handl
 			IdleTimeout:       limits.Idle,
 			MaxHeaderBytes:    limits.HeaderBytes,
 			BaseContext:       func(net.Listener) context.Context { return base },
+			ConnContext:       withConn,
 			ErrorLog:          log.New(serverLog{e.config.Logger}, "", 0),
 		},
 	}
@@ -189,20 +190,29 @@ func (l *limitedListener) Close() error {
 }
 
 // limitedConn gives its slot back when it is closed, and closes when its client
-// takes too long to read.
+// takes too long to read. Its timers are made once for all its requests.
 type limitedConn struct {
 	net.Conn
 	slots   chan struct{}
 	once    sync.Once
 	timeout time.Duration
-	stuck   *time.Timer
+	stuck   *time.Timer // closes it, while something is written
+	late    *time.Timer // ends reading, while a body is received
 }
 
 func newLimitedConn(conn net.Conn, slots chan struct{}, timeout time.Duration) *limitedConn {
-	c := &limitedConn{Conn: conn, slots: slots, timeout: timeout}
-	c.stuck = time.AfterFunc(timeout, func() { _ = conn.Close() })
-	c.stuck.Stop()
-	return c
+	return &limitedConn{
+		Conn: conn, slots: slots, timeout: timeout,
+		stuck: stopped(func() { _ = conn.Close() }),
+		late:  stopped(func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) }),
+	}
+}
+
+// stopped is a timer to be started by Reset.
+func stopped(do func()) *time.Timer {
+	timer := time.AfterFunc(time.Hour, do)
+	timer.Stop()
+	return timer
 }
 
 // Write is called by one goroutine at a time: net/http's.
@@ -212,9 +222,27 @@ func (c *limitedConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+// expectBody ends reading unless gotBody is called within that time. That is a
+// timer's work because a read deadline would have to be taken back for what
+// follows.
+func (c *limitedConn) expectBody(within time.Duration) { c.late.Reset(within) }
+
+// gotBody tells whether it was called in time.
+func (c *limitedConn) gotBody() bool { return c.late.Stop() }
+
 func (c *limitedConn) Close() error {
 	c.stuck.Stop()
+	c.late.Stop()
 	err := c.Conn.Close()
 	c.once.Do(func() { <-c.slots })
 	return err
 }
+
+// connKey is the key of a request's connection in its context.
+type connKey struct{}
+
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+func connOf(ctx context.Context) *limitedConn { return ctx.Value(connKey{}).(*limitedConn) }

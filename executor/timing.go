@@ -62,9 +62,20 @@ func (t *timings) header() string {
 		}
 		value = append(value, s.phase...)
 		value = append(value, ";dur="...)
-		value = strconv.AppendFloat(value, milliseconds(s.took), 'f', 4, 64)
+		value = appendMilliseconds(value, s.took)
 	}
 	return string(value)
+}
+
+// appendMilliseconds appends a time with four decimals.
+func appendMilliseconds(to []byte, d time.Duration) []byte {
+	tenths := int64(d.Round(100*time.Nanosecond)) / 100 // of a microsecond
+	to = strconv.AppendInt(to, tenths/1e4, 10)
+	digits := 1e4 + tenths%1e4 // the 1 holds the zeros in front
+	at := len(to)
+	to = strconv.AppendInt(to, int64(digits), 10)
+	to[at] = '.'
+	return to
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -62,21 +62,19 @@ func (r *receiver) receive(c echo.Context, limit int64) (body []byte, free func(
 	} else {
 		free = func() {}
 	}
-	if body, err = r.read(c, limit); err != nil {
+	if body, err = r.read(req, limit); err != nil {
 		free()
 		return nil, nil, err
 	}
 	return body, free, nil
 }
 
-// read has the client send its body within the time allowed. That is a timer's
-// work because a read deadline would have to be taken back for what follows, and
-// setting one twice costs more than reading a usual body.
-func (r *receiver) read(c echo.Context, limit int64) ([]byte, error) {
-	conn := http.NewResponseController(c.Response().Writer) // not echo's, which serves others later
-	late := time.AfterFunc(r.timeout, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
-	body, err := readAll(c.Request().Body, c.Request().ContentLength, limit)
-	if !late.Stop() && err == nil {
+// read has the client send its body within the time allowed.
+func (r *receiver) read(req *http.Request, limit int64) ([]byte, error) {
+	conn := connOf(req.Context())
+	conn.expectBody(r.timeout)
+	body, err := readAll(req.Body, req.ContentLength, limit)
+	if !conn.gotBody() && err == nil {
 		err = brokenBody(os.ErrDeadlineExceeded)
 	}
 	return body, err
