@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -51,5 +52,43 @@ func withDeadline(text string) (context.Context, context.CancelFunc) {
 	if err != nil {
 		return context.WithCancel(context.Background())
 	}
-	return context.WithDeadline(context.Background(), time.UnixMilli(ms))
+	c := &deadlineContext{deadline: time.UnixMilli(ms)}
+	return c, c.cancel
+}
+
+// deadlineContext makes its timer when somebody wants to wait for it: most
+// actions never do, and it costs a module more than the rest of its context.
+type deadlineContext struct {
+	deadline time.Time
+
+	mu     sync.Mutex
+	timed  context.Context //nolint:containedctx // it is what this one stands for
+	stop   context.CancelFunc
+	closed bool
+}
+
+func (c *deadlineContext) Deadline() (time.Time, bool) { return c.deadline, true }
+func (c *deadlineContext) Done() <-chan struct{}       { return c.real().Done() }
+func (c *deadlineContext) Err() error                  { return c.real().Err() }
+func (c *deadlineContext) Value(key any) any           { return c.real().Value(key) }
+
+func (c *deadlineContext) real() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timed == nil {
+		c.timed, c.stop = context.WithDeadline(context.Background(), c.deadline)
+		if c.closed {
+			c.stop()
+		}
+	}
+	return c.timed
+}
+
+func (c *deadlineContext) cancel() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if c.stop != nil {
+		c.stop()
+	}
 }

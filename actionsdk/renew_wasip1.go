@@ -35,10 +35,15 @@ func renew() {
 		return
 	}
 	reactor.generator.reseed(entropy())
-	if raw, ok := environ(); ok && !bytes.Equal(raw, reactor.environ) {
-		reactor.environ = raw
-		setEnviron(raw)
+	raw, ok := environ()
+	if !ok || bytes.Equal(raw, reactor.environ) {
+		return
 	}
+	if len(reactor.environ) > 0 {
+		os.Clearenv()
+	}
+	reactor.environ = raw
+	setEnviron(raw)
 }
 
 // environ is the environment as the host gives it now: entries that end with a
@@ -57,7 +62,6 @@ func environ() (raw []byte, ok bool) {
 }
 
 func setEnviron(raw []byte) {
-	os.Clearenv()
 	for entry := range bytes.SplitSeq(raw, []byte{0}) {
 		if name, value, ok := bytes.Cut(entry, []byte{'='}); ok {
 			os.Setenv(string(name), string(value))

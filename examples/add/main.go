@@ -3,6 +3,7 @@ package main
 
 import (
 	"encoding/json"
+	"strconv"
 
 	"wasmwhisk/actionsdk"
 )
@@ -13,29 +14,33 @@ type sum struct {
 	Result int64 `json:"result"`
 }
 
-func add(_ actionsdk.Context, in map[string]json.RawMessage) (sum, error) {
-	a, err := integer(in, "param1")
+type params struct {
+	Param1 json.RawMessage `json:"param1"`
+	Param2 json.RawMessage `json:"param2"`
+}
+
+func add(_ actionsdk.Context, in params) (sum, error) {
+	a, err := integer("param1", in.Param1)
 	if err != nil {
 		return sum{}, err
 	}
-	b, err := integer(in, "param2")
+	b, err := integer("param2", in.Param2)
 	if err != nil {
 		return sum{}, err
 	}
 	return sum{Result: a + b}, nil
 }
 
-func integer(in map[string]json.RawMessage, name string) (int64, error) {
-	text, ok := in[name]
-	if !ok {
+// integer reads a number as JSON spells integers.
+func integer(name string, text json.RawMessage) (int64, error) {
+	if text == nil {
 		return 0, paramError{name, "present"}
 	}
-	// A pointer tells null, which is no integer, from 0.
-	var n *int64
-	if err := json.Unmarshal(text, &n); err != nil || n == nil {
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
 		return 0, paramError{name, "an i64"}
 	}
-	return *n, nil
+	return n, nil
 }
 
 // paramError is worded as in ow-wasm-action.
