@@ -10,9 +10,13 @@ import (
 // errNoPagemap tells that this system does not say which pages were written.
 var errNoPagemap = errors.New("no pagemap")
 
-// wholeBytes is up to where putting back all of a memory costs less than
-// finding out what changed: 256 KiB take 2 µs.
-const wholeBytes = 256 << 10
+// cacheBytes is up to where putting back all of a memory costs less than asking
+// the kernel what changed: what fits into a processor's first cache.
+const cacheBytes = 32 << 10
+
+// copiedBytes is up to where contents are copied into a new slot rather than
+// mapped: 256 KiB take some microseconds.
+const copiedBytes = 256 << 10
 
 // unseenBytes is up to where it pays to put back all of a memory when what
 // changed cannot be found out: past it every page of it would become the slot's
@@ -44,7 +48,7 @@ func newContents(bytes []byte, dirty dirtyFinder) (*contents, error) {
 		end--
 	}
 	c := &contents{bytes: bytes[:end], dirty: dirty}
-	if end <= wholeBytes {
+	if end <= copiedBytes {
 		c.bytes = slices.Clone(c.bytes)
 		return c, nil
 	}
@@ -86,7 +90,7 @@ func (c *contents) restore(sl *slot) error {
 }
 
 func (c *contents) undo(sl *slot) error {
-	if sl.used <= wholeBytes && c.file == nil {
+	if sl.used <= cacheBytes && c.file == nil {
 		c.restoreRange(sl, 0, sl.used)
 		sl.resident = max(sl.resident, sl.used)
 		return nil
