@@ -68,6 +68,35 @@ func BenchmarkFresh(b *testing.B) {
 	}
 }
 
+// BenchmarkParallel is BenchmarkFresh by as many goroutines as -cpu says:
+// activations of one template at once share next to nothing.
+func BenchmarkParallel(b *testing.B) {
+	for _, tc := range []struct {
+		name   string
+		binary func() []byte
+	}{
+		{"wat", func() []byte { return addGuest(b) }},
+		{"go", func() []byte { return guesttest.Build(b, "wasmwhisk/examples/add", guest.Reactor) }},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			tpl := benchTemplate(b, tc.binary(), sandbox.Capabilities{})
+			add := json.RawMessage(`{"param1":5,"param2":4}`)
+			require.NoError(b, tpl.Run(b.Context(), sandbox.Activation{Input: add}).Err)
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					out := tpl.Run(b.Context(), sandbox.Activation{Input: add, Deadline: time.Now().Add(time.Minute)})
+					if out.Err != nil {
+						b.Error("Run =", out.Err)
+						return
+					}
+				}
+			})
+		})
+	}
+}
+
 // addGuest is the add example that is written by hand.
 func addGuest(b *testing.B) []byte {
 	b.Helper()

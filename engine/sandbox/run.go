@@ -140,24 +140,15 @@ func (s *sandbox) run() Outcome {
 
 func (s *sandbox) probe() Outcome { return s.end(nil, s.begin(s.confined)) }
 
-// end closes the sandbox and leaves it to another activation.
+// end closes the sandbox and leaves it to another activation. What it refers to
+// goes then, or with the pool at the next but one collection.
 func (s *sandbox) end(result json.RawMessage, err error) Outcome {
 	s.close(err)
 	out := s.outcome(result, err)
 	if s.deadline.end() {
-		s.forget()
 		s.template.sandboxes.Put(s)
 	}
 	return out
-}
-
-// forget lets go of what belonged to the activation.
-func (s *sandbox) forget() {
-	s.input, s.guest = abi.Input{}, nil
-	s.stdin.Reset(nil)
-	s.captured.reset(Limits{})
-	s.wasi.Reset(wasi.Config{})
-	s.host.Reset(host.Config{})
 }
 
 func (s *sandbox) answer(ctx context.Context) (json.RawMessage, error) {
