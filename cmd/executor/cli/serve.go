@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -34,6 +35,8 @@ type settings struct {
 	engine                        string
 	poolBytes, cacheBytes         int64
 	allowReinit, wowEnvelope      bool
+	compileTimeout                time.Duration
+	compileMemory                 int64
 
 	limits   executor.Limits
 	capacity executor.Capacity
@@ -83,6 +86,7 @@ func (s *settings) addStorage(env *Env, cmd *cobra.Command) {
 	f.StringVar(&s.jsonLogDir, "json-log-dir", "", "write the logs of containers below `DIR`, as Docker's json-file driver does")
 	f.Int64Var(&s.cacheBytes, "cache-bytes", 0, "bound on the compiled modules on disk, in `BYTES` (default 4 GiB)")
 	f.Int64Var(&s.poolBytes, "pool-bytes", pool.DefaultMaxBytes, "bound on the compiled modules in memory, in `BYTES`")
+	s.addCompiling(f)
 	f.StringVar(&s.engine, "engine", defaultEngine, "the WebAssembly `ENGINE`: "+strings.Join(engineNames(), ", "))
 }
 
@@ -124,6 +128,7 @@ func serve(ctx context.Context, env *Env, s settings) error {
 		return err
 	}
 	defer log.Close()
+	collectLess(env)
 	logger, err := newLogger(log, s.logLevel, s.logFormat)
 	if err != nil {
 		return err
@@ -138,6 +143,19 @@ func serve(ctx context.Context, env *Env, s settings) error {
 	<-ctx.Done()
 	logger.Info("draining", slog.Duration("at_most", s.drain))
 	return n.stop(ctx, s.drain)
+}
+
+// garbagePercent is the GOGC of an executor. Code and memories of guests are not
+// on Go's heap, so that what lives there is a few megabytes: at the usual 100 it
+// would be collected dozens of times per second, and each collection has to wait
+// until every running guest comes to a check.
+const garbagePercent = 400
+
+// collectLess leaves an operator's own choice alone.
+func collectLess(env *Env) {
+	if env.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
 }
 
 // openLog is where the executor's own log goes. A container's stdout and stderr
@@ -228,6 +246,10 @@ func (s settings) modules(rt engine.WasmRuntime, logger *slog.Logger) (executor.
 	compiler, ok := rt.(engine.Precompiler)
 	if !ok {
 		return nil, nil
+	}
+	compiler, err := s.inChild(compiler)
+	if err != nil {
+		return nil, err
 	}
 	cache, err := precompile.NewCache(filepath.Join(s.stateDir, "artefacts"), compiler,
 		precompile.CacheConfig{MaxBytes: s.cacheBytes, Logger: logger})
