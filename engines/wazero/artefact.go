@@ -157,20 +157,26 @@ func (a artefact) prepared() code {
 }
 
 // joinGap is how many zeros between two segments cost less than a segment more.
-const joinGap = 4 << 10
+const joinGap = 64 << 10
 
 // encodeImage writes offset, size and bytes of each segment, neighbours as one:
-// what a Go toolchain makes has tens of thousands.
+// what a Go toolchain makes has tens of thousands. The first begins where the
+// memory does if it can, and is the image as it is if it is the only one.
 func encodeImage(image []rewrite.Segment) []byte {
 	var out []byte
 	end, size := uint64(0), 0 // of the last segment in memory; where its size is in out
 	for _, s := range image {
 		gap := uint64(s.Offset) - end
 		if out == nil || gap > joinGap {
-			out = binary.LittleEndian.AppendUint32(out, s.Offset)
+			start := s.Offset
+			if gap <= joinGap {
+				start = 0
+			}
+			out = binary.LittleEndian.AppendUint32(out, start)
 			size = len(out)
 			out = binary.LittleEndian.AppendUint32(out, 0)
-		} else {
+		}
+		if gap <= joinGap {
 			out = append(out, make([]byte, gap)...)
 		}
 		out = append(out, s.Data...)

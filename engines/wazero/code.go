@@ -37,6 +37,9 @@ func (c code) image() []byte {
 	if len(c.Image) == 0 {
 		return nil
 	}
+	if first := c.Image[0]; len(c.Image) == 1 && first.Offset == 0 {
+		return first.Data
+	}
 	last := c.Image[len(c.Image)-1]
 	all := make([]byte, int(last.Offset)+len(last.Data))
 	for _, s := range c.Image {

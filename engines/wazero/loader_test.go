@@ -127,12 +127,12 @@ func TestLoadKeepsModulesApart(t *testing.T) {
 func TestImageSurvivesItsFile(t *testing.T) {
 	t.Parallel()
 	far := bytes.Repeat([]byte{3}, 100)
-	image := []rewrite.Segment{{Offset: 0, Data: []byte{1}}, {Offset: 9, Data: []byte{2, 2}}, {Offset: 1 << 20, Data: far}, {Offset: 1<<32 - 1, Data: []byte{4}}}
+	image := []rewrite.Segment{{Offset: 2, Data: []byte{1}}, {Offset: 9, Data: []byte{2, 2}}, {Offset: 1 << 20, Data: far}, {Offset: 1<<32 - 1, Data: []byte{4}}}
 	text := encodeImage(image)
 	got, err := decodeImage(text)
 	require.NoError(t, err)
 	require.Equal(t, []rewrite.Segment{
-		{Offset: 0, Data: []byte{1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2}}, image[2], image[3],
+		{Offset: 0, Data: []byte{0, 0, 1, 0, 0, 0, 0, 0, 0, 2, 2}}, image[2], image[3],
 	}, got)
 	for n := range text {
 		got, err := decodeImage(text[:n])
