@@ -37,9 +37,11 @@ took. Then it serves until it is interrupted. Run it in a checkout of wasmwhisk.
 		Args: noArguments,
 	}
 	once := cmd.Flags().Bool("once", false, "end after the requests")
+	var compiling settings
+	compiling.addCompiling(cmd.Flags())
 	engine := addEngineFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		q := quickstart{env: env, out: env.Stdout, engine: *engine}
+		q := quickstart{env: env, out: env.Stdout, engine: *engine, compiling: compiling}
 		return q.run(cmd.Context(), *once)
 	}
 	return cmd
@@ -47,10 +49,11 @@ took. Then it serves until it is interrupted. Run it in a checkout of wasmwhisk.
 
 // quickstart is one run of the command.
 type quickstart struct {
-	env    *Env
-	out    io.Writer
-	engine string
-	url    string // of the runtime front
+	env       *Env
+	out       io.Writer
+	engine    string
+	compiling settings // only those of compiling
+	url       string   // of the runtime front
 }
 
 func (q *quickstart) run(ctx context.Context, once bool) error {
@@ -98,6 +101,7 @@ func (q *quickstart) serve(ctx context.Context, while func() error) (err error) 
 	s := settings{
 		runtimeAddr: "127.0.0.1:0", containerAddr: off, stateDir: state, engine: q.engine,
 		logLevel: "warn", logFormat: "text", drain: 10 * time.Second,
+		compileTimeout: q.compiling.compileTimeout, compileMemory: q.compiling.compileMemory,
 	}
 	logger, err := newLogger(q.env.Stderr, s.logLevel, s.logFormat)
 	if err != nil {

@@ -1,0 +1,215 @@
+package precompile
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"wasmwhisk/engine"
+	"wasmwhisk/engine/rewrite"
+)
+
+// Bounds of a compilation where the configuration says nothing. A Go action of
+// 3 MB takes 1.7 s and 110 MB of these.
+const (
+	DefaultCompileTime   = 30 * time.Second
+	DefaultCompileMemory = 2 << 30
+)
+
+const (
+	// lightWork is the weight up to which a binary is compiled in this process.
+	lightWork = 50 * time.Millisecond
+
+	// wallFactor is how much longer than its processor time a compilation may
+	// take by the clock, for a machine that is busy.
+	wallFactor = 4
+
+	// answerBytes bounds what is read of a child, and what is kept of its stderr.
+	answerBytes = 64 << 10
+)
+
+// ChildConfig says how compilations run in processes of their own.
+type ChildConfig struct {
+	// Command is a program and its arguments, which call [ChildMain] with an
+	// engine of the same configuration. The process is called "executor",
+	// whatever the program, and has no environment.
+	Command []string
+
+	// Time bounds the processor time of a compilation, to the second, and four
+	// times as much its time by the clock; 0 means [DefaultCompileTime].
+	Time time.Duration
+
+	// MemoryBytes bounds its memory; 0 means [DefaultCompileMemory].
+	MemoryBytes int64
+
+	// Processes bounds how many there are at once; 0 means one for each
+	// processor. More compilations wait.
+	Processes int
+}
+
+// InChild returns a precompiler that does what p does, but compiles every
+// binary that may be slow to compile in a process of its own, which may be
+// killed: no compiler looks at a context often enough, and 100 KB of nested
+// blocks can keep one busy for minutes. Binaries that weigh little
+// ([rewrite.Weigh]) do not pay for a process.
+//
+// A binary that passes a bound, or that crashes the compiler, is an
+// [engine.InvalidModuleError]. On systems without resource limits only the
+// bound by the clock holds.
+func InChild(p engine.Precompiler, config ChildConfig) engine.Precompiler {
+	if config.Time <= 0 {
+		config.Time = DefaultCompileTime
+	}
+	if config.Processes <= 0 {
+		config.Processes = runtime.GOMAXPROCS(0)
+	}
+	config.MemoryBytes = positive(config.MemoryBytes, DefaultCompileMemory)
+	return &childCompiler{Precompiler: p, config: config, slots: make(chan struct{}, config.Processes)}
+}
+
+type childCompiler struct {
+	engine.Precompiler
+	config ChildConfig
+	slots  chan struct{} // as many as there may be processes
+}
+
+func (c *childCompiler) Precompile(ctx context.Context, binary []byte, dir string) error {
+	if light(binary) {
+		return c.Precompiler.Precompile(ctx, binary, dir)
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("compile in a process: %w", err)
+	}
+	select {
+	case c.slots <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-c.slots }()
+	return c.run(ctx, binary, dir)
+}
+
+// Compile takes the way over an artefact with whatever is not light.
+func (c *childCompiler) Compile(ctx context.Context, binary []byte) (engine.Module, error) {
+	if light(binary) {
+		return c.Precompiler.Compile(ctx, binary)
+	}
+	dir, err := os.MkdirTemp("", "wasmwhisk-compile-")
+	if err != nil {
+		return nil, fmt.Errorf("make directory for compiling: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	if err := c.Precompile(ctx, binary, dir); err != nil {
+		return nil, err
+	}
+	return c.Load(ctx, binary, dir)
+}
+
+// light tells whether a binary surely compiles quickly. One that cannot be
+// weighed is refused before it comes to compiling.
+func light(binary []byte) bool {
+	work, err := rewrite.Weigh(binary)
+	return err != nil || work <= lightWork
+}
+
+// run compiles in a process and waits for its end, whatever happens.
+func (c *childCompiler) run(ctx context.Context, binary []byte, dir string) error {
+	request, err := json.Marshal(childRequest{Dir: dir, Seconds: seconds(c.config.Time), MemoryBytes: c.config.MemoryBytes})
+	if err != nil {
+		return fmt.Errorf("compile in a process: %w", err)
+	}
+	clocked, cancel := context.WithTimeout(ctx, wallFactor*c.config.Time)
+	defer cancel()
+	cmd := c.command(clocked, dir)
+	cmd.Stdin = io.MultiReader(bytes.NewReader(append(request, '\n')), bytes.NewReader(binary))
+	var said, complaint bounded
+	cmd.Stdout, cmd.Stderr = &said, &complaint
+	err = cmd.Run()
+	var answer childAnswer
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case cmd.ProcessState == nil:
+		return fmt.Errorf("start compiler process: %w", err)
+	case err == nil && json.Unmarshal(said.Bytes(), &answer) == nil:
+		return answer.verdict(c.Fingerprint())
+	}
+	return &engine.InvalidModuleError{Err: c.autopsy(clocked, cmd.ProcessState, complaint.String())}
+}
+
+func (c *childCompiler) command(ctx context.Context, dir string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, c.config.Command[0], c.config.Command[1:]...)
+	cmd.Args[0] = "executor"
+	cmd.Env = []string{}
+	cmd.Dir = dir
+	return cmd
+}
+
+// autopsy says why a process ended without an answer.
+func (c *childCompiler) autopsy(clocked context.Context, state *os.ProcessState, complaint string) error {
+	switch {
+	case clocked.Err() != nil:
+		return &engine.LimitError{What: "compilation", Unit: "seconds by the clock", Limit: wallFactor * seconds(c.config.Time)}
+	case !state.Exited() && state.UserTime()+state.SystemTime() >= c.config.Time/10*9: // the kernel's clocks differ
+		return &engine.LimitError{What: "compilation", Unit: "seconds of processor time", Limit: seconds(c.config.Time)}
+	case outOfMemory(complaint):
+		return &engine.LimitError{What: "compilation", Unit: "bytes of memory", Limit: uint64(c.config.MemoryBytes)}
+	}
+	complaint, _, _ = strings.Cut(complaint, "\n")
+	return fmt.Errorf("compiler crashed: %v: %s", state, complaint)
+}
+
+// outOfMemory knows how the last words of a Go process begin that gets no
+// memory, for its heap or for a thread.
+func outOfMemory(complaint string) bool {
+	return slices.ContainsFunc([]string{"out of memory", "cannot allocate memory", "pthread_create failed", "newosproc"},
+		func(words string) bool { return strings.Contains(complaint, words) })
+}
+
+// seconds rounds up.
+func seconds(d time.Duration) uint64 { return uint64((d + time.Second - 1) / time.Second) }
+
+// bounded keeps the beginning of what is written.
+type bounded struct{ bytes.Buffer }
+
+func (b *bounded) Write(p []byte) (int, error) {
+	b.Buffer.Write(p[:min(len(p), answerBytes-b.Len())])
+	return len(p), nil
+}
+
+// childRequest is the first line that a child reads. The binary follows.
+type childRequest struct {
+	Dir         string `json:"dir"`
+	Seconds     uint64 `json:"seconds"`
+	MemoryBytes int64  `json:"memory_bytes"`
+}
+
+// childAnswer is what a child writes if it comes to an end.
+type childAnswer struct {
+	Fingerprint string `json:"fingerprint"`
+	Invalid     string `json:"invalid,omitempty"` // what is wrong with the binary
+	Failed      string `json:"failed,omitempty"`  // what else went wrong
+}
+
+func (a childAnswer) verdict(fingerprint string) error {
+	switch {
+	case a.Failed != "":
+		return fmt.Errorf("compiler process: %s", a.Failed)
+	case a.Invalid != "":
+		return &engine.InvalidModuleError{Err: errors.New(a.Invalid)}
+	case a.Fingerprint != fingerprint:
+		return fmt.Errorf("compiler process: engine is %q, want %q", a.Fingerprint, fingerprint)
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+package precompile
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/engine"
+	"wasmwhisk/engine/wasi"
+	wazeroengine "wasmwhisk/engines/wazero"
+)
+
+// childArgument makes this test binary a compiler process: such a one has no
+// environment to tell it.
+const childArgument = "compile-child"
+
+// crash is what makes the compiler of a test process crash.
+const crash = "crash here"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) != 2 || os.Args[1] != childArgument {
+		os.Exit(m.Run())
+	}
+	if err := ChildMain(context.Background(), os.Stdin, os.Stdout, openCrashing); err != nil {
+		os.Exit(1)
+	}
+}
+
+// crashing is a compiler that crashes when it is told.
+type crashing struct{ engine.Precompiler }
+
+func openCrashing(ctx context.Context) (engine.Precompiler, error) {
+	rt, err := wazeroengine.NewCompiler(ctx, engine.Config{HostFuncs: wasi.Functions()})
+	return crashing{rt}, err
+}
+
+func (c crashing) Precompile(ctx context.Context, binary []byte, dir string) error {
+	if !bytes.Contains(binary, []byte(crash)) {
+		return c.Precompiler.Precompile(wazeroengine.WithWorkers(ctx, 2), binary, dir)
+	}
+	done := make(chan struct{})
+	go func() { panic("a worker's panic") }()
+	<-done
+	return nil
+}
+
+func inChild(t testing.TB, config ChildConfig) engine.Precompiler {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("limits of processes are tested on Linux")
+	}
+	program, err := os.Executable()
+	require.NoError(t, err)
+	config.Command = []string{program, childArgument}
+	return InChild(newCompiler(t), config)
+}
+
+// oneFunction is a module of one function without parameters or results.
+func oneFunction(locals int, code ...[]byte) []byte {
+	body := append([]byte{0}, bytes.Join(code, nil)...)
+	if locals > 0 {
+		body = append(append([]byte{1}, number(locals)...), append([]byte{0x7f}, bytes.Join(code, nil)...)...)
+	}
+	body = append(body, 0x0b)
+	sized := append(append([]byte{1}, number(len(body))...), body...)
+	module := []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x0a")
+	return append(append(module, number(len(sized))...), sized...)
+}
+
+func number(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
+
+func repeat(n int, code ...byte) []byte { return bytes.Repeat(code, n) }
+
+// bombs take a compiler minutes, unless it is stopped.
+func bombs() map[string][]byte {
+	var around []byte
+	for i := range 1000 {
+		around = append(append(append(append(around, 0x03, 0x40, 0x20), number(i)...), 0x21), number(i+1)...)
+	}
+	return map[string][]byte{
+		"deep blocks":        oneFunction(0, repeat(200_000, 0x02, 0x40), repeat(200_000, 0x0b)),
+		"deep loops":         oneFunction(0, repeat(45_000, 0x03, 0x40), repeat(45_000, 0x0b)),
+		"huge br_table":      oneFunction(0, []byte{0x02, 0x40, 0x41, 0, 0x0e}, number(1_000_000), repeat(1_000_001, 0), []byte{0x0b}),
+		"many locals":        oneFunction(50_000, repeat(20_000, 0x03, 0x40, 0x41, 0, 0x0d, 0, 0x0b)),
+		"loops among locals": oneFunction(1001, around, repeat(1000, 0x41, 0, 0x0d, 0, 0x0b)),
+	}
+}
+
+// TestBombs also has small compilations go on beside each bomb.
+func TestBombs(t *testing.T) {
+	t.Parallel()
+	for name, bomb := range bombs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := inChild(t, ChildConfig{Time: time.Second, MemoryBytes: 1 << 30})
+			err := c.Precompile(t.Context(), bomb, t.TempDir())
+			limit, ok := errors.AsType[*engine.LimitError](err)
+			require.True(t, ok, "Precompile of %s = %v, want a LimitError", name, err)
+			assert.Equal(t, "compilation", limit.What)
+			_, ok = errors.AsType[*engine.InvalidModuleError](err)
+			require.True(t, ok, "Precompile of %s = %v, want an InvalidModuleError", name, err)
+
+			m, err := c.Compile(t.Context(), functions(3))
+			require.NoError(t, err)
+			require.NoError(t, m.Close(t.Context()))
+		})
+	}
+}
+
+// A small bomb is one, too: 2 KB can take a compiler seconds.
+func TestLight(t *testing.T) {
+	t.Parallel()
+	assert.True(t, light(functions(20)), "light(20 functions)")
+	for name, bomb := range bombs() {
+		assert.False(t, light(bomb), "light(%s)", name)
+	}
+	small := oneFunction(101, repeat(100, 0x03, 0x40, 0x20, 1, 0x21, 2), repeat(100, 0x41, 0, 0x0d, 0, 0x0b))
+	assert.False(t, light(small), "light(100 loops among locals, %d bytes)", len(small))
+}
+
+// heavyFunctions compile quickly enough, but not surely so.
+func heavyFunctions() []byte {
+	code := repeat(300, 0x02, 0x40, 0x0b)
+	return oneFunction(3000, code)
+}
+
+func TestCompileInChild(t *testing.T) {
+	t.Parallel()
+	bin := functions(800)
+	require.False(t, light(bin))
+	c := inChild(t, ChildConfig{})
+	direct, err := newCompiler(t).Compile(t.Context(), bin)
+	require.NoError(t, err)
+	want := run(t, direct)
+
+	m, err := c.Compile(t.Context(), bin)
+	require.NoError(t, err)
+	assert.Equal(t, want, run(t, m))
+	require.NoError(t, m.Close(t.Context()))
+
+	dir := t.TempDir()
+	require.NoError(t, c.Precompile(t.Context(), bin, dir))
+	m, err = c.Load(t.Context(), bin, dir)
+	require.NoError(t, err)
+	assert.Equal(t, want, run(t, m))
+	require.NoError(t, m.Close(t.Context()))
+	require.NoError(t, direct.Close(t.Context()))
+}
+
+func TestInvalidInChild(t *testing.T) {
+	t.Parallel()
+	c := inChild(t, ChildConfig{})
+	_, err := c.Compile(t.Context(), oneFunction(0, repeat(40_000, 0x02, 0x40, 0x0b), []byte{0x6a}))
+	invalid, ok := errors.AsType[*engine.InvalidModuleError](err)
+	require.True(t, ok, "Compile = %v, want an InvalidModuleError", err)
+	require.NotContains(t, invalid.Error(), "crashed")
+	_, err = c.Compile(t.Context(), []byte("no module"))
+	_, ok = errors.AsType[*engine.InvalidModuleError](err)
+	require.True(t, ok, "Compile = %v, want an InvalidModuleError", err)
+}
+
+func TestChildCrash(t *testing.T) {
+	t.Parallel()
+	custom := append([]byte{0, byte(1 + len(crash)), 0}, crash...)
+	c := inChild(t, ChildConfig{})
+	_, err := c.Compile(t.Context(), append(heavyFunctions(), custom...))
+	_, ok := errors.AsType[*engine.InvalidModuleError](err)
+	require.True(t, ok, "Compile = %v, want an InvalidModuleError", err)
+	require.ErrorContains(t, err, "a worker's panic")
+	m, err := c.Compile(t.Context(), heavyFunctions())
+	require.NoError(t, err)
+	require.NoError(t, m.Close(t.Context()))
+}
+
+func TestChildMemory(t *testing.T) {
+	t.Parallel()
+	c := inChild(t, ChildConfig{MemoryBytes: 96 << 20})
+	_, err := c.Compile(t.Context(), functions(40_000))
+	limit, ok := errors.AsType[*engine.LimitError](err)
+	require.True(t, ok, "Compile = %v, want a LimitError", err)
+	require.Equal(t, "bytes of memory", limit.Unit)
+}
+
+// A compilation that is cancelled is over when Precompile returns, and one that
+// waits for its turn can be.
+func TestCancelledChild(t *testing.T) {
+	t.Parallel()
+	c := inChild(t, ChildConfig{Processes: 1})
+	cause := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	results := make(chan error, 2)
+	for range 2 {
+		go func() { results <- c.Precompile(ctx, bombs()["deep loops"], t.TempDir()) }()
+	}
+	slots := c.(*childCompiler).slots
+	require.Eventually(t, func() bool { return len(slots) == 1 }, time.Minute, time.Millisecond)
+	cancel(cause)
+	require.ErrorIs(t, <-results, cause)
+	require.ErrorIs(t, <-results, cause)
+	require.Empty(t, slots)
+}
+
+func TestChildThatCannotStart(t *testing.T) {
+	t.Parallel()
+	c := InChild(newCompiler(t), ChildConfig{Command: []string{filepath.Join(t.TempDir(), "none")}})
+	_, err := c.Compile(t.Context(), heavyFunctions())
+	require.ErrorIs(t, err, os.ErrNotExist)
+	_, ok := errors.AsType[*engine.InvalidModuleError](err)
+	require.False(t, ok, "Compile = %v, blames the module", err)
+}
