@@ -19,8 +19,10 @@ type frameModel struct {
 	recent  [registers]uint32 // locals, plus one, the last used first
 	values  []value           // by local
 	open    []openBlock
-	height  int // of the operand stack
-	spilled int // operands from the bottom that have slots
+	exposed []exposure // locals read in open loops before they were written there
+	visits  int        // of exposures
+	height  int        // of the operand stack
+	spilled int        // operands from the bottom that have slots
 	slots   int
 	args    int // the most values that calls take and give
 	vectors bool
@@ -31,12 +33,24 @@ type openBlock struct {
 	pos   int // where it begins
 	loops int // loops open around it
 	loop  int // 1 if it is one
+
+	loopPos int // where the innermost loop begins, itself included; 0 for none
+	exposed int // exposures before it
+}
+
+// An exposure is a local that a loop reads as the round before left it.
+type exposure struct {
+	local   uint32
+	written int
 }
 
 // A value is the present one of a local.
 type value struct {
-	pos, depth int // where it was written, in how many blocks
+	pos, depth int // where it was written or met others, in how many blocks
 	hasSlot    bool
+
+	written int // where the local was written last
+	exposed int // beginning of the last loop that it was found exposed in
 }
 
 func (f *frameModel) begin(locals uint32, vectors int) {
@@ -45,7 +59,7 @@ func (f *frameModel) begin(locals uint32, vectors int) {
 	}
 	f.values = f.values[:locals]
 	clear(f.values)
-	*f = frameModel{values: f.values, open: f.open[:0], vectors: vectors > 0}
+	*f = frameModel{values: f.values, open: f.open[:0], exposed: f.exposed[:0], vectors: vectors > 0}
 }
 
 func (f *frameModel) adjust(effect int) {
@@ -76,19 +90,56 @@ func (f *frameModel) use(local uint32) bool {
 
 func (f *frameModel) set(local uint32, pos int) {
 	f.use(local)
-	f.values[local] = value{pos: pos, depth: len(f.open)}
+	v := &f.values[local]
+	*v = value{pos: pos, depth: len(f.open), written: pos, exposed: v.exposed}
 }
 
 func (f *frameModel) get(local uint32, pos int) {
-	if f.use(local) || f.dead {
+	if f.dead {
 		return
 	}
+	f.expose(local)
+	if !f.use(local) {
+		f.miss(local, pos)
+	}
+}
+
+// miss reads a value that is out of the file of registers.
+func (f *frameModel) miss(local uint32, pos int) {
 	v := &f.values[local]
 	f.slots += f.meetings(v)
 	if !v.hasSlot {
 		f.slots++
 	}
-	*v = value{pos: pos, depth: len(f.open), hasSlot: true}
+	v.pos, v.depth, v.hasSlot = pos, len(f.open), true
+}
+
+// expose remembers a local that the innermost loop reads before it writes it.
+func (f *frameModel) expose(local uint32) {
+	n := len(f.open)
+	if n == 0 {
+		return
+	}
+	v, begin := &f.values[local], f.open[n-1].loopPos
+	if v.written < begin && v.exposed != begin {
+		v.exposed = begin
+		f.exposed = append(f.exposed, exposure{local, v.written})
+	}
+}
+
+// closeLoop reads what the next round of a loop would read, if the loop has
+// written it: there too values meet.
+func (f *frameModel) closeLoop(b openBlock, pos int) {
+	f.visits += len(f.exposed) - b.exposed
+	if f.visits > maxVisits {
+		f.slots = maxFrame / slotBytes
+		return
+	}
+	for _, e := range f.exposed[b.exposed:] {
+		if e.written < b.pos && f.values[e.local].written > b.pos {
+			f.miss(e.local, pos)
+		}
+	}
 }
 
 // meetings bounds the places between the writing of a value and here where it
@@ -114,20 +165,27 @@ func (f *frameModel) call(params, results int) {
 func (f *frameModel) forget() { f.recent = [registers]uint32{} }
 
 func (f *frameModel) opened(pos int, isLoop bool) {
-	b := openBlock{pos: pos}
+	b := openBlock{pos: pos, exposed: len(f.exposed)}
 	if n := len(f.open); n > 0 {
 		b.loops = f.open[n-1].loops + f.open[n-1].loop
+		b.loopPos = f.open[n-1].loopPos
 	}
 	if isLoop {
-		b.loop = 1
+		b.loop, b.loopPos = 1, pos
 		f.forget()
 	}
 	f.open = append(f.open, b)
 }
 
-func (f *frameModel) closed() {
-	if n := len(f.open); n > 0 {
-		f.open = f.open[:n-1]
+func (f *frameModel) closed(pos int) {
+	n := len(f.open)
+	if n == 0 {
+		return
+	}
+	b := f.open[n-1]
+	f.open = f.open[:n-1]
+	if b.loop == 1 {
+		f.closeLoop(b, pos)
 	}
 }
 
@@ -137,12 +195,19 @@ func (f *frameModel) reset(height int, dead bool) {
 	f.spilled = min(f.spilled, height)
 }
 
+const (
+	slotBytes  = 8
+	fixedBytes = 64 // of a frame without slots
+	maxFrame   = 1 << 27
+	// maxVisits bounds the time that the model takes for hostile functions.
+	maxVisits = 1 << 22
+)
+
 // bytes is the estimate.
 func (f *frameModel) bytes() uint32 {
-	const fixed, slot, most = 64, 8, 1 << 28
-	n := f.slots + f.args
+	n := min(f.slots+f.args, maxFrame/slotBytes)
 	if f.vectors {
 		n *= 2
 	}
-	return uint32(fixed + slot*min(n, most/slot/2))
+	return uint32(fixedBytes + slotBytes*n)
 }

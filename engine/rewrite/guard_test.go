@@ -141,8 +141,10 @@ func recursions() map[string][]byte {
 		"3000 operands":                        manyOperands(3000),
 		"1000 parameters":                      manyParameters(1000),
 		"start function":                       `(func $f (call $f)) (start $f)`,
+		"meetings after blocks":                meetingsAfterBlocks(100, 100),
+		"meetings after rounds":                meetingsAfterRounds(100, 20),
 		"locals in loops":                      localsInLoops(100, 20),
-		"deep chain without recursion":         longChain(400, 150),
+		"deep chain without recursion":         longChain(300, 400),
 	} {
 		binaries[name] = wat.Must(source)
 	}
@@ -220,6 +222,45 @@ func localsInLoops(locals, loops int) string {
 	return b.String() + ")"
 }
 
+// meetingsAfterBlocks lets every block end with locals that may have either of
+// two values.
+func meetingsAfterBlocks(locals, blocks int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "(memory 1) (func $f (export \"f0\") (result i64) (local %s)", strings.Repeat("i64 ", locals))
+	for i := range locals {
+		fmt.Fprintf(&b, "(local.set %d (i64.load offset=%d (i32.const 0)))", i, 8*i)
+	}
+	b.WriteString(strings.Repeat("(block ", blocks) + "(br_table")
+	for i := range blocks {
+		fmt.Fprintf(&b, " %d", i)
+	}
+	b.WriteString(" (i32.load (i32.const 0)))")
+	for i := range blocks {
+		fmt.Fprintf(&b, ") (local.set %d (i64.add (local.get %[1]d) (i64.const 1)))", i%locals)
+	}
+	b.WriteString("(drop (call $f)) (i64.const 0)")
+	for i := range locals {
+		fmt.Fprintf(&b, "(i64.add (local.get %d))", i)
+	}
+	return b.String() + ")"
+}
+
+// meetingsAfterRounds writes locals in nested loops and reads them in the next
+// round of the outermost.
+func meetingsAfterRounds(locals, loops int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "(memory 1) (func $f (export \"f0\") (result i64) (local %s) (loop ", strings.Repeat("i64 ", locals))
+	for i := range locals {
+		fmt.Fprintf(&b, "(i64.store offset=%d (i32.const 0) (local.get %d))", 8*i, i)
+	}
+	b.WriteString("(drop (call $f))" + strings.Repeat("(loop ", loops))
+	for i := range locals {
+		fmt.Fprintf(&b, "(if (i32.load (i32.const 0)) (then (local.set %d (i64.load offset=%d (i32.const 0)))))", i, 8*i)
+	}
+	b.WriteString(strings.Repeat("(br_if 0 (i32.load (i32.const 4))))", loops))
+	return b.String() + "(br_if 0 (i32.load (i32.const 0)))) (i64.const 0))"
+}
+
 // longChain calls function after function, each with a frame of its own.
 func longChain(length, locals int) string {
 	var b strings.Builder
@@ -273,17 +314,21 @@ func TestStackOfRecursion(t *testing.T) {
 			compiled, err := r.CompileModule(context.Background(), result.Binary)
 			require.NoError(t, err)
 			before := liveHeap()
-			var deep, ended sync.WaitGroup
-			deep.Add(guests)
-			release := make(chan struct{})
+			var ended sync.WaitGroup
+			overflowed, release := make(chan bool, 2*guests), make(chan struct{})
 			m := &meter{onOverflow: func() {
-				deep.Done()
+				overflowed <- true
 				<-release
 			}}
 			for range guests {
-				ended.Go(func() { overflowCompiled(withMeter(context.Background(), m), r, compiled, result.Guard) })
+				ended.Go(func() {
+					overflowCompiled(withMeter(context.Background(), m), r, compiled, result.Guard)
+					overflowed <- false
+				})
 			}
-			deep.Wait()
+			for range guests {
+				require.True(t, <-overflowed, "the guest ended otherwise")
+			}
 			each := (liveHeap() - before) / guests
 			close(release)
 			ended.Wait()

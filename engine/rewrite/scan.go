@@ -202,7 +202,7 @@ func (s *scanner) otherwise() {
 func (s *scanner) close() {
 	top := s.control[len(s.control)-1]
 	s.control = s.control[:len(s.control)-1]
-	s.frames.closed()
+	s.frames.closed(s.at)
 	if top.op == opLoop {
 		s.body.rounds[top.loop] = work(top.cost)
 	} else {
