@@ -65,6 +65,7 @@ func failed(err error) Outcome { return Outcome{Status: statusOf(err), Err: err}
 // anew.
 type sandbox struct {
 	template *Template
+	shelf    uint32 // for its instances
 	deadline deadlineContext
 	confined context.Context // in which host functions serve this sandbox
 	wasi     wasi.System
@@ -79,7 +80,7 @@ type sandbox struct {
 }
 
 func newSandbox(t *Template) *sandbox {
-	s := &sandbox{template: t}
+	s := &sandbox{template: t, shelf: t.made.Add(1)}
 	s.log = s.captured.log
 	s.confined = host.NewContext(wasi.NewContext(&s.deadline, &s.wasi), &s.host)
 	return s
@@ -169,7 +170,7 @@ func (s *sandbox) begin(ctx context.Context) (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	s.guest, err = s.template.start.take(ctx)
+	s.guest, err = s.template.start.take(ctx, s.shelf)
 	return err
 }
 
@@ -178,7 +179,7 @@ func (s *sandbox) begin(ctx context.Context) (err error) {
 func (s *sandbox) close(ended error) {
 	defer measure(&s.timings.Close)()
 	if s.guest != nil {
-		s.template.start.put(s.confined, s.guest, ended)
+		s.template.start.put(s.confined, s.guest, s.shelf, ended)
 	}
 	s.host.Close()
 	_ = s.wasi.Close()

@@ -14,9 +14,6 @@ import (
 	"wasmwhisk/engine/wasi"
 )
 
-// maxIdle bounds the instances that wait at one start for an activation.
-const maxIdle = 64
-
 // start is where sandboxes of a program begin. Where that is sound it is a
 // snapshot, taken after the guest's start-up, so that no activation pays for
 // that; and instances are put back there after use rather than thrown away.
@@ -29,9 +26,7 @@ type start struct {
 	preparing sync.Mutex
 	prepared  atomic.Pointer[preparation]
 
-	mu     sync.Mutex
-	idle   []engine.Resetter
-	closed bool
+	idle idleInstances
 }
 
 // preparation is what came of the attempt to take a snapshot.
@@ -48,6 +43,7 @@ func newStart(module engine.Module, contract abi.Contract, policy Policy) *start
 		contract: contract,
 		limits:   engine.Limits{MemoryPages: policy.Limits.MemoryPages},
 		mounts:   policy.Capabilities.Mounts,
+		idle:     newIdleInstances(),
 	}
 	if _, ok := module.(engine.Snapshotter); !ok || policy.NoSnapshot {
 		s.prepared.Store(&preparation{why: errUnwanted})
@@ -145,8 +141,9 @@ func sound(system *wasi.System, hosts *host.System, renews bool) error {
 	return nil
 }
 
-// take gives an instance that is ready for an input.
-func (s *start) take(ctx context.Context) (engine.Instance, error) {
+// take gives an instance that is ready for an input, one that lies on the shelf
+// if possible.
+func (s *start) take(ctx context.Context, shelf uint32) (engine.Instance, error) {
 	p, err := s.prepare(ctx)
 	if err != nil {
 		return nil, err
@@ -154,7 +151,7 @@ func (s *start) take(ctx context.Context) (engine.Instance, error) {
 	if p.snapshot == nil {
 		return s.begin(ctx)
 	}
-	if guest := s.takeIdle(); guest != nil {
+	if guest := s.idle.take(shelf); guest != nil {
 		return guest, nil
 	}
 	return s.module.(engine.Snapshotter).Restore(ctx, p.snapshot, s.limits)
@@ -173,20 +170,9 @@ func (s *start) begin(ctx context.Context) (engine.Instance, error) {
 	return guest, nil
 }
 
-func (s *start) takeIdle() engine.Instance {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.idle) == 0 {
-		return nil
-	}
-	guest := s.idle[len(s.idle)-1]
-	s.idle = s.idle[:len(s.idle)-1]
-	return guest
-}
-
 // put takes an instance back whose last call ended with err.
-func (s *start) put(ctx context.Context, guest engine.Instance, err error) {
-	if !s.recycle(guest, err) {
+func (s *start) put(ctx context.Context, guest engine.Instance, shelf uint32, err error) {
+	if !s.recycle(guest, shelf, err) {
 		_ = guest.Close(context.WithoutCancel(ctx))
 	}
 }
@@ -194,18 +180,9 @@ func (s *start) put(ctx context.Context, guest engine.Instance, err error) {
 // recycle puts an instance back to its start if that makes it as good as a new
 // one: it came from the snapshot, its call ended in order, and nothing but its
 // memory and globals has changed.
-func (s *start) recycle(guest engine.Instance, err error) bool {
+func (s *start) recycle(guest engine.Instance, shelf uint32, err error) bool {
 	resetter, ok := guest.(engine.Resetter)
-	if !ok || !orderly(err) || s.prepared.Load().snapshot == nil || resetter.Reset() != nil {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || len(s.idle) == maxIdle {
-		return false
-	}
-	s.idle = append(s.idle, resetter)
-	return true
+	return ok && orderly(err) && s.prepared.Load().snapshot != nil && resetter.Reset() == nil && s.idle.put(resetter, shelf)
 }
 
 // orderly tells whether a guest came to an end of its own. What it answered does
@@ -219,16 +196,9 @@ func orderly(err error) bool {
 }
 
 func (s *start) close(ctx context.Context) error {
-	s.mu.Lock()
-	idle := s.idle
-	s.idle, s.closed = nil, true
-	s.mu.Unlock()
-	var errs []error
-	for _, guest := range idle {
-		errs = append(errs, guest.Close(ctx))
-	}
+	err := s.idle.close(ctx)
 	if p := s.prepared.Load(); p != nil && p.snapshot != nil {
-		errs = append(errs, p.snapshot.Close())
+		err = errors.Join(err, p.snapshot.Close())
 	}
-	return errors.Join(errs...)
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/abi"
@@ -24,7 +25,8 @@ type Template struct {
 	policy   Policy
 	usesWASI bool // the module imports some of it
 
-	sandboxes sync.Pool // of *sandbox, between activations
+	sandboxes sync.Pool // of *sandbox, between activations: it gives a processor its own
+	made      atomic.Uint32
 }
 
 // New checks that the module keeps a guest contract and imports nothing but
