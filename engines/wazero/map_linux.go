@@ -18,6 +18,9 @@ func reserve(n int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reserve %d bytes of memory: %w", n, err)
 	}
+	// A huge page would make one written byte two megabytes to put back. Kernels
+	// without huge pages refuse the advice.
+	_ = unix.Madvise(base, unix.MADV_NOHUGEPAGE)
 	return base, nil
 }
 

@@ -20,17 +20,20 @@ type slot struct {
 // comes back is put in order before it is kept, so that whoever gets it finds
 // nothing of the last one. It is safe for concurrent use.
 type memories struct {
-	contents *contents
-	budget   *budget
+	make   func() (*contents, error)
+	budget *budget
 
-	mu     sync.Mutex
-	free   map[int][]*slot // by the bytes reserved
-	users  int             // slots that are out
-	closed bool
+	mu       sync.Mutex
+	contents *contents       // nil until the first slot is asked for
+	free     map[int][]*slot // by the bytes reserved
+	users    int             // slots that are out
+	closed   bool
 }
 
-func newMemories(c *contents, b *budget) *memories {
-	return &memories{contents: c, budget: b, free: map[int][]*slot{}}
+// newMemories has contents made when they are first needed: by then it was seen
+// that a memory is not larger than it may be.
+func newMemories(b *budget, contents func() (*contents, error)) *memories {
+	return &memories{make: contents, budget: b, free: map[int][]*slot{}}
 }
 
 var errClosedMemories = errors.New("memories of a module or snapshot that was closed")
@@ -55,6 +58,9 @@ func (m *memories) enter(bytes int) (*slot, error) {
 	if m.closed {
 		return nil, errClosedMemories
 	}
+	if err := m.makeContentsLocked(); err != nil {
+		return nil, err
+	}
 	m.users++
 	free := m.free[bytes]
 	if len(free) == 0 {
@@ -64,6 +70,13 @@ func (m *memories) enter(bytes int) (*slot, error) {
 	m.free[bytes] = free[:len(free)-1]
 	m.budget.release(sl.resident)
 	return sl, nil
+}
+
+func (m *memories) makeContentsLocked() (err error) {
+	if m.contents == nil {
+		m.contents, err = m.make()
+	}
+	return err
 }
 
 func (m *memories) reserve(bytes int) (*slot, error) {
@@ -102,7 +115,7 @@ func (m *memories) keep(sl *slot) bool {
 func (m *memories) leave() {
 	m.mu.Lock()
 	m.users--
-	last := m.closed && m.users == 0
+	last := m.closed && m.users == 0 && m.contents != nil
 	m.mu.Unlock()
 	if last {
 		m.contents.close()
@@ -115,7 +128,7 @@ func (m *memories) close() {
 	first := !m.closed
 	kept := m.free
 	m.free, m.closed = nil, true
-	last := first && m.users == 0
+	last := first && m.users == 0 && m.contents != nil
 	m.mu.Unlock()
 	for _, slots := range kept {
 		for _, sl := range slots {

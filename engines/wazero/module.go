@@ -47,7 +47,7 @@ type state struct {
 
 // newModule keeps of the code what instances need: neither the binary nor, once
 // it is where instances find it, the image.
-func newModule(r *Runtime, compiled wazero.CompiledModule, c code) (*module, error) {
+func newModule(r *Runtime, compiled wazero.CompiledModule, c code) *module {
 	m := &module{
 		runtime:  r,
 		compiled: compiled,
@@ -62,15 +62,15 @@ func newModule(r *Runtime, compiled wazero.CompiledModule, c code) (*module, err
 	result.Binary, result.Image = nil, nil
 	m.code.Result = &result
 	if !c.HasMemory {
-		return m, nil
+		return m
 	}
-	contents, err := newContents(c.image(), r.dirty)
-	if err != nil {
-		return nil, errors.Join(err, compiled.Close(context.Background()))
+	for _, s := range c.Image {
+		m.size += int64(len(s.Data))
 	}
-	m.size += contents.size()
-	m.initial = state{memories: newMemories(contents, r.budget), pages: c.MemoryMin}
-	return m, nil
+	m.initial = state{pages: c.MemoryMin, memories: newMemories(r.budget, func() (*contents, error) {
+		return newContents(c.image(), r.dirty)
+	})}
+	return m
 }
 
 func importsOf(compiled wazero.CompiledModule) []engine.Import {
@@ -198,12 +198,13 @@ func (m *module) Capture(inst engine.Instance) (engine.Snapshot, error) {
 		return s, nil
 	}
 	memory := i.memory.bytes()
-	contents, err := newContents(memory, m.runtime.dirty)
+	taken, err := newContents(memory, m.runtime.dirty)
 	if err != nil {
 		return nil, err
 	}
-	s.size = contents.size()
-	s.state.memories = newMemories(contents, m.runtime.budget)
+	s.size = taken.size()
+	s.state.memories = newMemories(m.runtime.budget, nil)
+	s.state.memories.contents = taken
 	s.state.pages = uint32(len(memory) / engine.PageSize)
 	return s, nil
 }

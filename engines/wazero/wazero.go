@@ -102,7 +102,7 @@ func (r *Runtime) compile(ctx context.Context, c code) (_ engine.Module, err err
 	if err != nil {
 		return nil, &engine.InvalidModuleError{Err: err}
 	}
-	return newModule(r, compiled, c)
+	return newModule(r, compiled, c), nil
 }
 
 func (r *Runtime) Close(ctx context.Context) error {

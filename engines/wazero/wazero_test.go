@@ -2,8 +2,11 @@ package wazero_test
 
 import (
 	"context"
+	"errors"
+	"runtime"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"wasmwhisk/engine"
@@ -11,6 +14,7 @@ import (
 	wazeroengine "wasmwhisk/engines/wazero"
 	"wasmwhisk/internal/guest"
 	"wasmwhisk/internal/guest/guesttest"
+	"wasmwhisk/internal/wat"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -38,4 +42,22 @@ func compiler(ctx context.Context, config engine.Config) (engine.WasmRuntime, er
 
 func interpreter(ctx context.Context, config engine.Config) (engine.WasmRuntime, error) {
 	return wazeroengine.NewInterpreter(ctx, config)
+}
+
+// A few bytes can ask for a memory of 4 GiB with data at its end: nothing of
+// that is made before somebody wants an instance within limits.
+func TestLargeSparseMemoryCostsNothingUntilInstantiated(t *testing.T) {
+	rt, err := wazeroengine.NewInterpreter(t.Context(), engine.Config{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, rt.Close(context.WithoutCancel(t.Context()))) }()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	m, err := rt.Compile(t.Context(), wat.Must(`(memory 65536) (data (i32.const 0xfffffff0) "end")`))
+	require.NoError(t, err)
+	_, err = m.Instantiate(t.Context(), engine.Limits{MemoryPages: 16})
+	_, limit := errors.AsType[*engine.LimitError](err)
+	require.True(t, limit, "Instantiate = %v, want a LimitError", err)
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
+	require.NoError(t, m.Close(t.Context()))
 }
