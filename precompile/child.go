@@ -173,7 +173,7 @@ func (c *childCompiler) autopsy(clocked context.Context, state *os.ProcessState,
 // outOfMemory knows how the last words of a Go process begin that gets no
 // memory, for its heap or for a thread.
 func outOfMemory(complaint string) bool {
-	return slices.ContainsFunc([]string{"out of memory", "cannot allocate memory", "pthread_create failed", "newosproc"},
+	return slices.ContainsFunc([]string{"out of memory", "cannot allocate memory", "pthread_create failed", "newosproc", "failed to allocate"},
 		func(words string) bool { return strings.Contains(complaint, words) })
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/wasi"
@@ -28,7 +29,8 @@ const crash = "crash here"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) != 2 || os.Args[1] != childArgument {
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
+		return
 	}
 	if err := ChildMain(context.Background(), os.Stdin, os.Stdout, openCrashing); err != nil {
 		os.Exit(1)
