@@ -28,8 +28,10 @@ func TestCaptureGlobals(t *testing.T) {
 		(global (mut i32) (i32.const 1)) (global i64 (i64.const 2)) (global (mut i64) (i64.const 3))
 		(global (mut f32) (f32.const 4)) (global $own (mut f64) (f64.const 5)) (export "own" (global $own))`)
 	assert.Equal(t, []rewrite.Global{
-		{Type: 0x7f, Export: "wasmwhisk.g1"}, {Type: 0x7e, Export: "wasmwhisk.g3"},
-		{Type: 0x7d, Export: "wasmwhisk.g4"}, {Type: 0x7c, Export: "wasmwhisk.g5"},
+		{Type: 0x7f, Export: "wasmwhisk.g1"},
+		{Type: 0x7e, Export: "wasmwhisk.g3"},
+		{Type: 0x7d, Export: "wasmwhisk.g4"},
+		{Type: 0x7c, Export: "wasmwhisk.g5"},
 	}, result.Globals)
 	assert.Empty(t, result.Unresettable)
 	assert.Nil(t, result.Guard)
@@ -56,8 +58,10 @@ func TestCaptureImage(t *testing.T) {
 		"later over earlier": {`(memory 1) (data (i32.const 5) "abc") (data (i32.const 6) "XYZ")`, []rewrite.Segment{{Offset: 5, Data: []byte("aXYZ")}}},
 		"lower over higher":  {`(memory 1) (data (i32.const 6) "abc") (data (i32.const 5) "XYZ")`, []rewrite.Segment{{Offset: 5, Data: []byte("XYZc")}}},
 		"within":             {`(memory 1) (data (i32.const 5) "abcdef") (data (i32.const 7) "X")`, []rewrite.Segment{{Offset: 5, Data: []byte("abXdef")}}},
-		"far apart": {`(memory 4) (data (i32.const 0) "a") (data (i32.const 200000) "b")`,
-			[]rewrite.Segment{{Offset: 0, Data: []byte("a")}, {Offset: 200000, Data: []byte("b")}}},
+		"far apart": {
+			`(memory 4) (data (i32.const 0) "a") (data (i32.const 200000) "b")`,
+			[]rewrite.Segment{{Offset: 0, Data: []byte("a")}, {Offset: 200000, Data: []byte("b")}},
+		},
 		"up to the end": {`(memory 1) (data (i32.const 65535) "z")`, []rewrite.Segment{{Offset: 65535, Data: []byte("z")}}},
 		"passive":       {`(memory 1) (data "p") (data (i32.const 1) "a")`, []rewrite.Segment{{Offset: 1, Data: []byte("a")}}},
 	} {

@@ -130,7 +130,7 @@ func newRuntimes(t testing.TB) map[string]wazero.Runtime {
 // TestGeneratedModules compares random modules before and after.
 func TestGeneratedModules(t *testing.T) {
 	t.Parallel()
-	count := 120
+	count := 80
 	if testing.Short() {
 		count = 30
 	}

@@ -81,7 +81,7 @@ type Result struct {
 // other calls remaining is not negative.
 //
 // Both globals need to be set before every call from the outermost host code:
-// fuel to what tick would give, or to 0 so that the guest asks at once; depth to
+// fuel to what tick would give, or to 0 so that the guest asks soon; depth to
 // StackBytes. A host function that calls back into the same instance leaves
 // depth alone, and nesting stays bounded through it.
 type Guard struct {
