@@ -30,6 +30,9 @@ const (
 	// lightWork is the weight up to which a binary is compiled in this process.
 	lightWork = 50 * time.Millisecond
 
+	// lightBytes is the size up to which it is worth while to weigh a binary.
+	lightBytes = 256 << 10
+
 	// wallFactor is how much longer than its processor time a compilation may
 	// take by the clock, for a machine that is busy.
 	wallFactor = 4
@@ -119,6 +122,9 @@ func (c *childCompiler) Compile(ctx context.Context, binary []byte) (engine.Modu
 // light tells whether a binary surely compiles quickly. One that cannot be
 // weighed is refused before it comes to compiling.
 func light(binary []byte) bool {
+	if len(binary) > lightBytes {
+		return false
+	}
 	work, err := rewrite.Weigh(binary)
 	return err != nil || work <= lightWork
 }
