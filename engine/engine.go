@@ -82,8 +82,7 @@ type Module interface {
 // and is spent after an error: Close is the only method left to call.
 type Instance interface {
 	// Call invokes an exported function with raw values (i32 and f32 in the
-	// low half). It stops the guest when ctx is done. The results are valid
-	// until the function is called again. The error is
+	// low half). It stops the guest when ctx is done. The error is
 	//
 	//   - [ErrNoExport] when there is no such function,
 	//   - a [TrapError] when the guest stopped abnormally,
