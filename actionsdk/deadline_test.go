@@ -22,7 +22,7 @@ func TestDeadlineContext(t *testing.T) {
 		child, cancelChild := context.WithCancel(ctx)
 		defer cancelChild()
 		<-child.Done()
-		if err := child.Err(); err != context.DeadlineExceeded { //nolint:errorlint // the very value is promised
+		if err := child.Err(); err != context.DeadlineExceeded {
 			t.Errorf("Err() of a child after the deadline = %v, want DeadlineExceeded", err)
 		}
 	})
@@ -36,7 +36,7 @@ func TestDeadlineContextEndsWithTheActivation(t *testing.T) {
 		}
 		cancel()
 		<-ctx.Done()
-		if err := ctx.Err(); err != context.Canceled { //nolint:errorlint // the very value is promised
+		if err := ctx.Err(); err != context.Canceled {
 			t.Errorf("Err() first used %s the end = %v, want Canceled", used, err)
 		}
 	}

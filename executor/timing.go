@@ -73,7 +73,7 @@ func appendMilliseconds(to []byte, d time.Duration) []byte {
 	to = strconv.AppendInt(to, tenths/1e4, 10)
 	digits := 1e4 + tenths%1e4 // the 1 holds the zeros in front
 	at := len(to)
-	to = strconv.AppendInt(to, int64(digits), 10)
+	to = strconv.AppendInt(to, digits, 10)
 	to[at] = '.'
 	return to
 }

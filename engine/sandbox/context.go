@@ -15,11 +15,11 @@ import (
 // holds a channel of it may hold the context, too, for longer than the
 // activation lasts.
 type deadlineContext struct {
-	parent   context.Context
-	deadline time.Time // zero for none but the parent's
+	parent   context.Context //nolint:containedctx // this is a context itself
+	deadline time.Time       // zero for none but the parent's
 
 	mu     sync.Mutex
-	waited context.Context // does the waiting, nil until there is some
+	waited context.Context //nolint:containedctx // does the waiting, nil until there is some
 	cancel context.CancelFunc
 }
 

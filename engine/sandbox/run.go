@@ -67,7 +67,7 @@ type sandbox struct {
 	template *Template
 	shelf    uint32 // for its instances
 	deadline deadlineContext
-	confined context.Context // in which host functions serve this sandbox
+	confined context.Context //nolint:containedctx // made once, for host functions to find the sandbox in
 	wasi     wasi.System
 	host     host.System
 	captured capture

@@ -90,8 +90,7 @@ func (l *loader) load(ctx context.Context, a artefact) (engine.Module, error) {
 	defer os.Remove(link)
 	m, err := l.compile(neverCompile(ctx), a.prepared())
 	if err != nil {
-		// Whatever it is, the binary that the artefact was made of is not at fault.
-		return nil, fmt.Errorf("load artefact: %v", err)
+		return nil, fmt.Errorf("load artefact: %v", err) //nolint:errorlint // not to be taken for the binary's fault
 	}
 	// wazero puts what it compiled in the place of what it looked for.
 	if target, err := os.Readlink(link); err != nil || target != a.code {
