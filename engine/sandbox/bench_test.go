@@ -24,32 +24,36 @@ import (
 )
 
 // benchTemplate compiles a guest on the default engine.
-func benchTemplate(b *testing.B, binary []byte, granted sandbox.Capabilities) *sandbox.Template {
+func benchTemplate(b *testing.B, binary []byte, policy sandbox.Policy) *sandbox.Template {
 	b.Helper()
 	rt, err := wazero.NewCompiler(b.Context(), engine.Config{HostFuncs: sandbox.HostFuncs()})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = rt.Close(b.Context()) })
 	module, err := rt.Compile(b.Context(), binary)
 	require.NoError(b, err)
-	tpl, err := sandbox.New(sandbox.NewProgram(module), sandbox.HostFuncs(), sandbox.Policy{Capabilities: granted})
+	tpl, err := sandbox.New(sandbox.NewProgram(module), sandbox.HostFuncs(), policy)
 	require.NoError(b, err)
 	return tpl
 }
 
-// BenchmarkFresh is one activation in a fresh sandbox, the median of its parts
-// beside the mean of the whole.
+// BenchmarkFresh is one activation in a sandbox that is as new, the median of its
+// parts beside the mean of the whole: in an instance that was put back, and in a
+// new one that goes through the guest's start-up.
 func BenchmarkFresh(b *testing.B) {
 	add := json.RawMessage(`{"param1":5,"param2":4}`)
 	for _, tc := range []struct {
 		name   string
 		binary func() []byte
+		policy sandbox.Policy
 	}{
-		{"wat", func() []byte { return addGuest(b) }},
-		{"go", func() []byte { return guesttest.Build(b, "wasmwhisk/examples/add", guest.Reactor) }},
-		{"go-command", func() []byte { return guesttest.Build(b, "wasmwhisk/examples/add", guest.Command) }},
+		{name: "wat", binary: func() []byte { return addGuest(b) }},
+		{name: "wat-anew", binary: func() []byte { return addGuest(b) }, policy: sandbox.Policy{NoSnapshot: true}},
+		{name: "go", binary: func() []byte { return goAddGuest(b, guest.Reactor) }},
+		{name: "go-anew", binary: func() []byte { return goAddGuest(b, guest.Reactor) }, policy: sandbox.Policy{NoSnapshot: true}},
+		{name: "go-command", binary: func() []byte { return goAddGuest(b, guest.Command) }},
 	} {
 		b.Run(tc.name, func(b *testing.B) {
-			tpl := benchTemplate(b, tc.binary(), sandbox.Capabilities{})
+			tpl := benchTemplate(b, tc.binary(), tc.policy)
 			var instantiate, run, end []time.Duration
 			b.ReportAllocs()
 			for b.Loop() {
@@ -76,10 +80,10 @@ func BenchmarkParallel(b *testing.B) {
 		binary func() []byte
 	}{
 		{"wat", func() []byte { return addGuest(b) }},
-		{"go", func() []byte { return guesttest.Build(b, "wasmwhisk/examples/add", guest.Reactor) }},
+		{"go", func() []byte { return goAddGuest(b, guest.Reactor) }},
 	} {
 		b.Run(tc.name, func(b *testing.B) {
-			tpl := benchTemplate(b, tc.binary(), sandbox.Capabilities{})
+			tpl := benchTemplate(b, tc.binary(), sandbox.Policy{})
 			add := json.RawMessage(`{"param1":5,"param2":4}`)
 			require.NoError(b, tpl.Run(b.Context(), sandbox.Activation{Input: add}).Err)
 			b.ReportAllocs()
@@ -95,6 +99,11 @@ func BenchmarkParallel(b *testing.B) {
 			})
 		})
 	}
+}
+
+func goAddGuest(b *testing.B, mode guest.Mode) []byte {
+	b.Helper()
+	return guesttest.Build(b, "wasmwhisk/examples/add", mode)
 }
 
 // addGuest is the add example that is written by hand.
@@ -119,7 +128,7 @@ func BenchmarkBlocked(b *testing.B) {
 	  (memory (export "memory") 1) (data (i32.const 0) "{}")
 	  (func (export "ow_alloc") (param i32) (result i32) (i32.const 64))
 	  (func (export "ow_run") (param i32 i32) (result i64) (drop (call $get)) (i64.const 2)))`
-	tpl := benchTemplate(b, wat.Must(waits), sandbox.Capabilities{HTTP: client})
+	tpl := benchTemplate(b, wat.Must(waits), sandbox.Policy{Capabilities: sandbox.Capabilities{HTTP: client}})
 	for _, n := range []int{1, 1000} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			debug.FreeOSMemory()
