@@ -99,8 +99,7 @@ func (m *maker) prepare(ctx context.Context, req initRequest, taken precompile.A
 func (m *maker) module(ctx context.Context, code string, taken precompile.Action, t *timings) (*pool.Ref, error) {
 	began := time.Now()
 	origin := make(chan precompile.Origin, 1)
-	ref, err := m.pool.Get(ctx, pool.Key(taken.Hash), func(ctx context.Context) (module engine.Module, err error) {
-		defer recoverInto(&err)
+	ref, err := m.pool.Get(ctx, pool.Key(taken.Hash), func(ctx context.Context) (engine.Module, error) {
 		module, from, err := m.modules.Module(ctx, taken.Binary, taken.Hash)
 		if errors.Is(err, precompile.ErrBinaryNeeded) {
 			module, from, err = m.unpacked(ctx, code, taken)
@@ -122,13 +121,6 @@ func (m *maker) unpacked(ctx context.Context, code string, known precompile.Acti
 		return nil, precompile.Compiled, fmt.Errorf("upload holds module %x, was known to hold %x", taken.Hash, known.Hash)
 	}
 	return m.modules.Module(ctx, taken.Binary, taken.Hash)
-}
-
-// recoverInto keeps a panic over one module from taking the process along.
-func recoverInto(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("compiling panicked: %v", p)
-	}
 }
 
 // phaseOf tells how a module was had: by our own load, or out of the pool.
