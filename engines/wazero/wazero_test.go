@@ -21,9 +21,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestCompiler(t *testing.T) { enginetest.Run(t, compiler, enginetest.Options{}) }
 
-// The stack of an interpreted guest is made of Go frames.
+// The stack of an interpreted guest is made of Go frames, which the race detector
+// makes larger.
 func TestInterpreter(t *testing.T) {
-	enginetest.Run(t, interpreter, enginetest.Options{StackBytes: 16 << 20})
+	enginetest.Run(t, interpreter, enginetest.Options{StackBytes: 32 << 20})
 }
 
 func FuzzCompilerEqualsInterpreter(f *testing.F) { enginetest.FuzzSame(f, compiler, interpreter) }
