@@ -103,6 +103,8 @@ func (q *quickstart) serve(ctx context.Context, while func() error) (err error) 
 		logLevel: "warn", logFormat: "text", drain: 10 * time.Second,
 		compileTimeout: q.compiling.compileTimeout, compileMemory: q.compiling.compileMemory,
 	}
+	// The first compilation on a slow machine should end, not fail.
+	s.limits.InitTimeout = 10 * time.Minute
 	logger, err := newLogger(q.env.Stderr, s.logLevel, s.logFormat)
 	if err != nil {
 		return err

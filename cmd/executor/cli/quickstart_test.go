@@ -15,7 +15,9 @@ func TestQuickstart(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	env := cli.Env{Stdin: bytes.NewReader(nil), Stdout: &stdout, Stderr: &stderr, Getenv: os.Getenv}
-	require.Zero(t, cli.Main(t.Context(), &env, []string{"quickstart", "--once"}), "%s", &stderr)
+	// The race detector makes compiling ten times slower.
+	args := []string{"quickstart", "--once", "--compile-timeout", "10m"}
+	require.Zero(t, cli.Main(t.Context(), &env, args), "%s", &stderr)
 	for _, want := range []string{
 		`POST /add/init`, `< 200 {"ok":true}`, `> {"value":{"param1":5,"param2":4}}`, `< 200 {"result":9}`,
 		"cold", "warm", "Try next",
