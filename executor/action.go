@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"wasmwhisk/engine"
-	"wasmwhisk/engine/abi"
 	"wasmwhisk/engine/pool"
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/precompile"
@@ -185,7 +184,7 @@ func initFailure(err error, limit time.Duration) error {
 	if errors.Is(err, errDestroyed) {
 		return &whisk.Error{Kind: whisk.Internal, Message: "The container was destroyed during initialization."}
 	}
-	if isActionFault(err) {
+	if sandbox.StatusOf(err) == sandbox.DeveloperError {
 		return whisk.Errorf(whisk.ActionFault, "cannot start action: %v", err)
 	}
 	return err
@@ -199,16 +198,4 @@ func refusedUpload(err *precompile.IntakeError) error {
 		return &whisk.Error{Kind: whisk.TooLarge, Message: err.Message}
 	}
 	return whisk.Errorf(whisk.ActionFault, "cannot start action: %s", err.Message)
-}
-
-// isActionFault tells the faults of an action from ours.
-func isActionFault(err error) bool {
-	return is[*engine.InvalidModuleError](err) || is[*engine.TrapError](err) || is[*engine.ExitError](err) ||
-		is[*engine.LimitError](err) || is[*engine.BoundsError](err) || is[*abi.ProtocolError](err) ||
-		errors.Is(err, engine.ErrNoExport)
-}
-
-func is[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
 }

@@ -134,7 +134,7 @@ func runFailure(err error, limit time.Duration) error {
 	if past, ok := errors.AsType[*engine.LimitError](err); ok {
 		return fault(pastLimit(past))
 	}
-	if isActionFault(err) {
+	if sandbox.StatusOf(err) == sandbox.DeveloperError {
 		return fault(whisk.TextAbnormalRun + " (" + err.Error() + ")")
 	}
 	return err

@@ -40,6 +40,13 @@ func newSingle(e *Executor, f finder) http.Handler {
 }
 
 func (s single) init(c echo.Context) error {
+	return s.receiveUpload(c, func(ct *container, body []byte) error {
+		return s.e.serveInit(c, ct, decoderOf(body))
+	})
+}
+
+// receiveUpload reads a body that may bring code, for as long as serve takes.
+func (s single) receiveUpload(c echo.Context, serve func(ct *container, body []byte) error) error {
 	ct, release, err := s.finder.acquire(c.Request().Context())
 	if err != nil {
 		return err
@@ -50,7 +57,7 @@ func (s single) init(c echo.Context) error {
 		return err
 	}
 	defer free()
-	return s.e.serveInit(c, ct, decoderOf(body))
+	return serve(ct, body)
 }
 
 func (s single) run(c echo.Context) error {
@@ -65,21 +72,13 @@ func (s single) run(c echo.Context) error {
 // entry is OpenWhisk's single entry point, for platforms that know no other: one
 // body initializes the container, activates it, or both.
 func (s single) entry(c echo.Context) error {
-	ct, release, err := s.finder.acquire(c.Request().Context())
-	if err != nil {
-		return err
-	}
-	defer release()
-	body, free, err := s.e.receiver.receive(c, s.e.config.Limits.initBytes())
-	if err != nil {
-		return err
-	}
-	defer free()
-	req, err := decodeEntry(body)
-	if err != nil {
-		return err
-	}
-	return s.enter(c, ct, req)
+	return s.receiveUpload(c, func(ct *container, body []byte) error {
+		req, err := decodeEntry(body)
+		if err != nil {
+			return err
+		}
+		return s.enter(c, ct, req)
+	})
 }
 
 func (s single) enter(c echo.Context, ct *container, req entryRequest) error {

@@ -156,15 +156,7 @@ func testConcurrentLoad(t *testing.T, e *env) {
 		if err != nil {
 			return err
 		}
-		instance, err := m.Instantiate(t.Context(), engine.Limits{})
-		if err != nil {
-			return err
-		}
-		results, err := instance.Call(t.Context(), "f", 3)
-		if err == nil && results[0] != variedOf3 {
-			err = fmt.Errorf("f(3) = %d, want %d", results[0], variedOf3)
-		}
-		return errors.Join(err, instance.Close(t.Context()), m.Close(t.Context()))
+		return runVaried(t.Context(), m)
 	})
 	assert.NoError(t, errors.Join(errs...))
 }

@@ -358,6 +358,19 @@ func testNames(t *testing.T, e *env) {
 	e.requireNotLinked(t, `(import "" "f" (func))`)
 }
 
+// runVaried calls the function of varied once, and closes its module.
+func runVaried(ctx context.Context, m engine.Module) error {
+	instance, err := m.Instantiate(ctx, engine.Limits{})
+	if err != nil {
+		return err
+	}
+	results, err := instance.Call(ctx, "f", 3)
+	if err == nil && results[0] != variedOf3 {
+		err = fmt.Errorf("f(3) = %d, want %d", results[0], variedOf3)
+	}
+	return errors.Join(err, instance.Close(ctx), m.Close(ctx))
+}
+
 func testConcurrentCompile(t *testing.T, e *env) {
 	binary := wat.Must(varied)
 	errs := atOnce(20, func(int) error {
@@ -365,15 +378,7 @@ func testConcurrentCompile(t *testing.T, e *env) {
 		if err != nil {
 			return err
 		}
-		instance, err := m.Instantiate(t.Context(), engine.Limits{})
-		if err != nil {
-			return err
-		}
-		results, err := instance.Call(t.Context(), "f", 3)
-		if err == nil && results[0] != variedOf3 {
-			err = fmt.Errorf("f(3) = %d, want %d", results[0], variedOf3)
-		}
-		return errors.Join(err, instance.Close(t.Context()), m.Close(t.Context()))
+		return runVaried(t.Context(), m)
 	})
 	assert.NoError(t, errors.Join(errs...))
 }

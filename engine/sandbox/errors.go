@@ -8,9 +8,9 @@ import (
 	"wasmwhisk/engine/abi"
 )
 
-// statusOf says whose doing an error is. What nobody else can answer for is
-// ours.
-func statusOf(err error) Status {
+// StatusOf says whose doing an error is, nobody's if it is nil. What nobody else
+// can answer for is ours.
+func StatusOf(err error) Status {
 	switch {
 	case err == nil:
 		return Success

@@ -35,7 +35,7 @@ func (t *Template) Probe(ctx context.Context) (out Outcome) {
 	var timings Timings
 	prepared, err := t.prepare(ctx, &timings)
 	if err != nil || prepared.snapshot != nil {
-		return Outcome{Status: statusOf(err), Err: err, Timings: timings}
+		return Outcome{Status: StatusOf(err), Err: err, Timings: timings}
 	}
 	out = t.open(ctx, Activation{Input: json.RawMessage("{}")}).probe()
 	out.Timings.Snapshot = timings.Snapshot
@@ -58,7 +58,7 @@ func recoverInto(out *Outcome) {
 	}
 }
 
-func failed(err error) Outcome { return Outcome{Status: statusOf(err), Err: err} }
+func failed(err error) Outcome { return Outcome{Status: StatusOf(err), Err: err} }
 
 // sandbox is an instance and all that confines one activation. All but the
 // instance is used again for another activation, after everything in it was set
@@ -186,7 +186,7 @@ func (s *sandbox) close(ended error) {
 }
 
 func (s *sandbox) outcome(result json.RawMessage, err error) Outcome {
-	out := Outcome{Status: statusOf(err), Err: err, Logs: s.captured.logs(), Timings: s.timings}
+	out := Outcome{Status: StatusOf(err), Err: err, Logs: s.captured.logs(), Timings: s.timings}
 	if err != nil {
 		return out
 	}
