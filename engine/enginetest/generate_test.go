@@ -26,7 +26,7 @@ func TestGenerate(t *testing.T) {
 		assert.Equal(t, source, enginetest.Generate(seed), "of equal seeds")
 		binary, err := wat.Compile(source)
 		require.NoError(t, err, source)
-		_, err = rewrite.ClampTables(binary, 100)
+		_, err = rewrite.Rewrite(binary, rewrite.Options{TableElements: 100})
 		require.NoError(t, err, source)
 		all.WriteString(source)
 	}

@@ -23,37 +23,9 @@ import (
 	"fmt"
 )
 
-// ClampTables bounds the maximum of every table that the module defines by
-// limit, so that table.grow fails beyond it. Without need for a change the
-// result is the binary itself. The error is a [*TableError] if a table is larger
-// from the start, and a [*FormatError] if the binary is malformed or passes the
-// limits that web engines share. A table with its minimum above its own maximum
-// is left to the engine to refuse.
-func ClampTables(binary []byte, limit uint32) ([]byte, error) {
-	sections, err := split(binary)
-	if err != nil {
-		return nil, err
-	}
-	changed := false
-	for i, s := range sections {
-		if s.id != tableSection {
-			continue
-		}
-		content, err := clampTables(s.content, limit)
-		if err != nil {
-			return nil, err
-		}
-		if content != nil {
-			changed, sections[i].content = true, content
-		}
-	}
-	if !changed {
-		return binary, nil
-	}
-	return join(sections), nil
-}
-
-// clampTables gives the new content of a table section, nil if it can stay.
+// clampTables bounds the maximum of every table of a table section by limit, so
+// that table.grow fails beyond it. The result is nil if the section can stay. A
+// table with its minimum above its own maximum is left to the engine to refuse.
 func clampTables(content []byte, limit uint32) ([]byte, error) {
 	r := &reader{buf: content}
 	n := r.u32()

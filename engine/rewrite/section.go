@@ -82,15 +82,6 @@ func split(binary []byte) ([]section, error) {
 	return sections, nil
 }
 
-func join(sections []section) []byte {
-	out := []byte(header)
-	for _, s := range sections {
-		out = appendU32(append(out, s.id), uint32(len(s.content)))
-		out = append(out, s.content...)
-	}
-	return out
-}
-
 // section walks over the content of one section.
 func (r *reader) section(id byte) {
 	switch id {
