@@ -31,7 +31,7 @@ import (
 func newModule(t *testing.T, name string, mode guest.Mode) engine.Module {
 	t.Helper()
 	binary := guesttest.Build(t, "wasmwhisk/actionsdk/testdata/"+name, mode)
-	rt, err := wazeroengine.NewInterpreter(t.Context(), engine.Config{HostFuncs: sandbox.HostFuncs()})
+	rt, err := wazeroengine.NewInterpreter(t.Context(), engine.Config{HostFuncs: sandbox.HostFuncs(), CheckResets: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, rt.Close(context.WithoutCancel(t.Context()))) })
 	module, err := rt.Compile(t.Context(), binary)

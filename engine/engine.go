@@ -107,6 +107,12 @@ type Config struct {
 	// TableElements bounds each table of each instance; 0 means
 	// [DefaultTableElements].
 	TableElements uint32
+
+	// CheckResets has every Reset compare all of the memory and the globals
+	// with what the instance started with, and panic at a difference: that
+	// would be a fault of the engine, which lets guests see each other. It
+	// costs what the memory is long, and is for tests.
+	CheckResets bool
 }
 
 // DefaultTableElements bounds a table where the configuration says nothing.
@@ -125,6 +131,10 @@ type Info struct {
 	Name    string // "wazero", "wasmtime", "wasmer"
 	Version string // of the engine, such as "v1.12.0"
 	Mode    string // "compiler" or "interpreter"
+
+	// Note says what the engine has to do without on this system, "" for
+	// nothing. Operators are told.
+	Note string
 }
 
 // ValueType is the type of a WebAssembly value.

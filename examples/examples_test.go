@@ -279,7 +279,7 @@ func build(t *testing.T, name string, mode guest.Mode) []byte {
 // long as running them, above all under the race detector.
 func newRuntime(t *testing.T) engine.WasmRuntime {
 	t.Helper()
-	rt, err := wazeroengine.NewInterpreter(t.Context(), engine.Config{HostFuncs: sandbox.HostFuncs()})
+	rt, err := wazeroengine.NewInterpreter(t.Context(), engine.Config{HostFuncs: sandbox.HostFuncs(), CheckResets: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, rt.Close(context.WithoutCancel(t.Context()))) })
 	return rt

@@ -56,7 +56,7 @@ func newFixture(t testing.TB, configure ...func(*Config)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, stdout: &lockedBuffer{}, stderr: &lockedBuffer{}, slog: &lockedBuffer{}}
 	ctx := context.Background()
-	modules, err := compiled()
+	modules, err := compiled(t)
 	require.NoError(t, err)
 	config := Config{
 		Runtime:         modules.runtime,
@@ -91,11 +91,26 @@ type memo struct {
 	modules sync.Map // func() (engine.Module, error), by hash
 }
 
-// compiled is the one memo of the test process.
-var compiled = sync.OnceValues(func() (*memo, error) {
-	runtime, err := wazero.NewCompiler(context.Background(), engine.Config{HostFuncs: sandbox.HostFuncs()})
-	return &memo{runtime: runtime}, err
-})
+// The memos of the test process: tests compare whole memories after every reset,
+// benchmarks do not.
+var (
+	compiledForTests      = lazyMemo(engine.Config{HostFuncs: sandbox.HostFuncs(), CheckResets: true})
+	compiledForBenchmarks = lazyMemo(engine.Config{HostFuncs: sandbox.HostFuncs()})
+)
+
+func lazyMemo(config engine.Config) func() (*memo, error) {
+	return sync.OnceValues(func() (*memo, error) {
+		runtime, err := wazero.NewCompiler(context.Background(), config)
+		return &memo{runtime: runtime}, err
+	})
+}
+
+func compiled(t testing.TB) (*memo, error) {
+	if _, measured := t.(*testing.B); measured {
+		return compiledForBenchmarks()
+	}
+	return compiledForTests()
+}
 
 func (m *memo) Module(_ context.Context, binary []byte, hash [32]byte) (engine.Module, precompile.Origin, error) {
 	once := sync.OnceValues(func() (engine.Module, error) { return m.runtime.Compile(context.Background(), binary) })

@@ -26,6 +26,7 @@ func newEnv(t testing.TB, open Open, config engine.Config, options Options) *env
 	t.Helper()
 	e := &env{open: open, entered: make(chan struct{}, 1), options: options}
 	e.config = config
+	_, e.config.CheckResets = t.(*testing.T)
 	e.config.HostFuncs = append(e.hostFuncs(), config.HostFuncs...)
 	e.rt = e.another(t)
 	return e

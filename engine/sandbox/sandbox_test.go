@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // forEngines runs a test on every engine that is built in.
 func forEngines(t *testing.T, test func(*testing.T, engine.WasmRuntime)) {
 	t.Helper()
-	config := engine.Config{HostFuncs: sandbox.HostFuncs()}
+	config := engine.Config{HostFuncs: sandbox.HostFuncs(), CheckResets: true}
 	for name, open := range map[string]func() (engine.WasmRuntime, error){
 		"compiler":    func() (engine.WasmRuntime, error) { return wazero.NewCompiler(t.Context(), config) },
 		"interpreter": func() (engine.WasmRuntime, error) { return wazero.NewInterpreter(t.Context(), config) },

@@ -48,7 +48,7 @@ func FuzzLoadedEqualsCompiled(f *testing.F) { enginetest.FuzzSame(f, compiler, l
 // them in two engines: one's code must not come up under another's name.
 func TestLoadedExamples(t *testing.T) {
 	t.Parallel()
-	config := engine.Config{HostFuncs: sandbox.HostFuncs()}
+	config := engine.Config{HostFuncs: sandbox.HostFuncs(), CheckResets: true}
 	compiled, err := compiler(t.Context(), config)
 	require.NoError(t, err)
 	loaded, err := loading(t.Context(), config)

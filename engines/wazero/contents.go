@@ -1,6 +1,7 @@
 package wazero
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -33,6 +34,9 @@ type contents struct {
 	bytes []byte
 	file  *imageFile // holds the bytes if they are many, for slots to map
 	dirty dirtyFinder
+
+	// checked has all that a slot was used for compared after it was put back.
+	checked bool
 }
 
 // scratch is what finding dirty pages needs for a moment.
@@ -85,8 +89,20 @@ func (c *contents) fill(sl *slot) error {
 // restore undoes what was written to a slot.
 func (c *contents) restore(sl *slot) error {
 	err := c.undo(sl)
+	if c.checked && err == nil {
+		c.mustHold(sl)
+	}
 	sl.used = 0
 	return err
+}
+
+// mustHold panics if a slot is not as it was when it was new.
+func (c *contents) mustHold(sl *slot) {
+	used := sl.base[:sl.used]
+	n := min(len(c.bytes), len(used))
+	if !bytes.Equal(used[:n], c.bytes[:n]) || bytes.Count(used[n:], []byte{0}) != len(used)-n {
+		panic("wazero: a memory that was put back is not what it was")
+	}
 }
 
 func (c *contents) undo(sl *slot) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
@@ -139,6 +140,9 @@ func (i *instance) Reset() error {
 	}
 	for n, g := range i.globals {
 		g.Set(i.from.globals[n])
+	}
+	if i.module.runtime.config.CheckResets && !slices.Equal(i.readGlobals(), i.from.globals) {
+		panic(fmt.Sprintf("wazero: globals that were put back are %x, want %x", i.readGlobals(), i.from.globals))
 	}
 	return nil
 }

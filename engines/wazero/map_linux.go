@@ -132,6 +132,14 @@ func newDirtyFinder() dirtyFinder {
 	return d
 }
 
+// note is for operators where finding has to be done without.
+func (d dirtyFinder) note() string {
+	if d.pagemap != nil {
+		return ""
+	}
+	return "/proc/self/pagemap cannot be read: memories are put back as a whole, which takes longer"
+}
+
 func (d dirtyFinder) find(sl *slot, s *scratch) error {
 	if d.pagemap == nil {
 		return errNoPagemap

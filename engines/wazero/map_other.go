@@ -34,5 +34,9 @@ func newDirtyFinder() dirtyFinder {
 	return dirtyFinder{scratch: &sync.Pool{New: func() any { return new(scratch) }}}
 }
 
+func (dirtyFinder) note() string {
+	return "this system does not tell which memory was written: memories are put back as a whole, which takes longer"
+}
+
 func (dirtyFinder) find(*slot, *scratch) error { return errNoPagemap }
 func (dirtyFinder) close()                     {}

@@ -68,7 +68,7 @@ func newModule(r *Runtime, compiled wazero.CompiledModule, c code) *module {
 		m.size += int64(len(s.Data))
 	}
 	m.initial = state{pages: c.MemoryMin, memories: newMemories(r.budget, func() (*contents, error) {
-		return newContents(c.image(), r.dirty)
+		return r.newContents(c.image())
 	})}
 	return m
 }
@@ -198,7 +198,7 @@ func (m *module) Capture(inst engine.Instance) (engine.Snapshot, error) {
 		return s, nil
 	}
 	memory := i.memory.bytes()
-	taken, err := newContents(memory, m.runtime.dirty)
+	taken, err := m.runtime.newContents(memory)
 	if err != nil {
 		return nil, err
 	}

@@ -69,7 +69,7 @@ func guestConfig(rc wazero.RuntimeConfig) wazero.RuntimeConfig {
 }
 
 func (r *Runtime) Info() engine.Info {
-	return engine.Info{Name: "wazero", Version: version(), Mode: r.mode}
+	return engine.Info{Name: "wazero", Version: version(), Mode: r.mode, Note: r.dirty.note()}
 }
 
 // version is that of the wazero module in this binary.
@@ -103,6 +103,15 @@ func (r *Runtime) compile(ctx context.Context, c code) (_ engine.Module, err err
 		return nil, &engine.InvalidModuleError{Err: err}
 	}
 	return newModule(r, compiled, c), nil
+}
+
+// newContents takes over what the memories of a module or a snapshot start with.
+func (r *Runtime) newContents(bytes []byte) (*contents, error) {
+	c, err := newContents(bytes, r.dirty)
+	if err == nil {
+		c.checked = r.config.CheckResets
+	}
+	return c, err
 }
 
 func (r *Runtime) Close(ctx context.Context) error {

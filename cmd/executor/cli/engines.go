@@ -77,6 +77,7 @@ type engineReport struct {
 	Mode    string `json:"mode"`
 	Default bool   `json:"default"`
 	About   string `json:"about"`
+	Note    string `json:"note,omitempty"`
 }
 
 func newEnginesCommand(env *Env) *cobra.Command {
@@ -108,7 +109,7 @@ func describeEngines(ctx context.Context) ([]engineReport, error) {
 			return nil, fmt.Errorf("open engine %s: %w", e.name, err)
 		}
 		info := rt.Info()
-		reports = append(reports, engineReport{e.name, info.Version, info.Mode, e.name == defaultEngine, e.about})
+		reports = append(reports, engineReport{e.name, info.Version, info.Mode, e.name == defaultEngine, e.about, info.Note})
 		if err := rt.Close(ctx); err != nil {
 			return nil, fmt.Errorf("close engine %s: %w", e.name, err)
 		}
@@ -121,6 +122,11 @@ func printEngines(env *Env, reports []engineReport) error {
 	fmt.Fprintln(w, "ENGINE\tVERSION\tMODE\tABOUT")
 	for _, r := range reports {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Name, r.Version, r.Mode, r.About)
+	}
+	for _, r := range reports {
+		if r.Note != "" {
+			fmt.Fprintf(w, "\n%s: %s\n", r.Name, r.Note)
+		}
 	}
 	fmt.Fprintf(w, "\nplatform: %s/%s\n", runtime.GOOS, runtime.GOARCH)
 	return w.Flush()

@@ -25,6 +25,9 @@ func openNode(ctx context.Context, env *Env, s settings, logger *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
+	if info := rt.Info(); info.Note != "" {
+		logger.Warn("the engine has to do without something here", slog.String("engine", info.Name), slog.String("note", info.Note))
+	}
 	config, err := s.executorConfig(env, rt, logger)
 	if err != nil {
 		return nil, errors.Join(err, rt.Close(ctx))
