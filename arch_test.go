@@ -38,7 +38,8 @@ var layers = []struct{ pkg, mayImport string }{
 	{"precompile", "engine/..."},
 
 	// Fronts.
-	{"executor", "engine/... precompile whisk"},
+	{"executor/action", "engine/... precompile whisk"},
+	{"executor", "engine/... executor/action precompile whisk"},
 
 	// For authors of actions.
 	{"actionsdk/...", "actionsdk/..."},

@@ -31,6 +31,7 @@ import (
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/pool"
+	"wasmwhisk/executor/action"
 	"wasmwhisk/precompile"
 	"wasmwhisk/whisk"
 )
@@ -299,7 +300,7 @@ func TestDestroyLetsRunningActivationsEnd(t *testing.T) {
 
 // slowModules compiles nothing before it is told to.
 type slowModules struct {
-	Modules
+	action.Modules
 	came, cancelled chan struct{}
 }
 
@@ -605,7 +606,7 @@ func TestPanicsAreOurFaultAlone(t *testing.T) {
 }
 
 // panickingModules stands for an engine with a mistake.
-type panickingModules struct{ Modules }
+type panickingModules struct{ action.Modules }
 
 func (panickingModules) Module(context.Context, []byte, [32]byte) (engine.Module, precompile.Origin, error) {
 	panic("secret")

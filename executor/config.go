@@ -7,33 +7,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"wasmwhisk/engine"
-	"wasmwhisk/engine/host"
 	"wasmwhisk/engine/pool"
 	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/executor/action"
 	"wasmwhisk/precompile"
 	"wasmwhisk/whisk"
 )
-
-// Modules gives the module of a binary, whose SHA-256 is hash, and tells where
-// it came from. A *precompile.Cache is one.
-type Modules interface {
-	Module(ctx context.Context, binary []byte, hash [32]byte) (engine.Module, precompile.Origin, error)
-}
-
-// Uploads is implemented by [Modules] that know uploads which they have seen. A
-// *precompile.Cache does. An action that Intake gives may be without its binary;
-// Module is given nil then, and answers [precompile.ErrBinaryNeeded] if it has
-// to compile.
-type Uploads interface {
-	Intake(code string, limits precompile.Limits) (precompile.Action, error)
-	Remember(action precompile.Action)
-}
 
 // Config is what an executor is made with. Runtime and Pool are required; the
 // zero value of every other field has the meaning that it names.
@@ -47,7 +31,7 @@ type Config struct {
 
 	// Modules gives modules that the pool does not have; nil compiles them with
 	// Runtime.
-	Modules Modules
+	Modules action.Modules
 
 	// MultiplexedAddr is where many containers are served, each under its id;
 	// empty means nowhere.
@@ -81,7 +65,7 @@ type Config struct {
 	DirRoot string
 
 	// Net bounds what actions that ask for the network may reach.
-	Net NetPolicy
+	Net action.NetPolicy
 
 	// Limits bound activations, Capacity containers and HTTP connections.
 	Limits   Limits
@@ -99,16 +83,6 @@ type Config struct {
 	// OperationsAddr is where /metrics, /health and /ready are served alone,
 	// beside being on every other front; empty means nowhere.
 	OperationsAddr string
-}
-
-// NetPolicy is the operator's share in what actions may reach over the network:
-// an action names the hosts it wants, and this takes some of them away.
-type NetPolicy struct {
-	// Off refuses the network to every action.
-	Off bool
-	// Deny and AllowPrivate are those of [host.Policy].
-	Deny         []string
-	AllowPrivate []netip.Prefix
 }
 
 // Limits bounds the activations of an executor. Zero fields mean OpenWhisk's
@@ -185,12 +159,7 @@ func (c Config) Validate() error {
 			return fmt.Errorf("host environment: %q is not KEY=value", entry)
 		}
 	}
-	return c.Net.policy(nil).Validate()
-}
-
-// policy is that of an action that wants to reach these hosts.
-func (n NetPolicy) policy(allow []string) host.Policy {
-	return host.Policy{Allow: allow, Deny: n.Deny, AllowPrivate: n.AllowPrivate}
+	return c.Net.Validate()
 }
 
 func (c Config) withDefaults() Config {

@@ -6,11 +6,19 @@ import (
 	"sync"
 	"time"
 
+	"wasmwhisk/executor/action"
 	"wasmwhisk/whisk"
 )
 
 // errDestroyed ends what is in progress for a container that is removed.
 var errDestroyed = errors.New("the container was destroyed")
+
+// held is the code that a container runs.
+type held struct {
+	*action.Action
+
+	users int // guarded by its container's lock
+}
 
 // container holds the code of one action, and its logs.
 //
@@ -39,7 +47,7 @@ type container struct {
 	removed  bool
 
 	mu         sync.Mutex
-	action     *action                 // nil until initialized
+	action     *held                   // nil until initialized
 	cancelInit context.CancelCauseFunc // nil while none is in progress
 }
 
@@ -103,7 +111,7 @@ func (c *container) remove() {
 
 // use gives the container's action, to be given back to done: until then it
 // stays usable, whatever happens to the container.
-func (c *container) use() (*action, error) {
+func (c *container) use() (*held, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.action == nil {
@@ -113,26 +121,26 @@ func (c *container) use() (*action, error) {
 	return c.action, nil
 }
 
-func (c *container) done(a *action) {
+func (c *container) done(a *held) {
 	c.mu.Lock()
 	a.users--
 	unused := a.users == 0 && c.action != a
 	c.mu.Unlock()
 	if unused {
-		a.close()
+		a.Close()
 	}
 }
 
 // swap gives the container other code, or none. What runs on the old code ends
 // on it.
-func (c *container) swap(next *action) {
+func (c *container) swap(next *held) {
 	c.mu.Lock()
 	old := c.action
 	c.action = next
 	unused := old != nil && old.users == 0
 	c.mu.Unlock()
 	if unused {
-		old.close()
+		old.Close()
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 	"sync"
 	"time"
 
-	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/executor/action"
 )
 
 var (
@@ -32,7 +32,7 @@ var (
 // Executor serves the runtime protocol. Its methods are safe for concurrent use.
 type Executor struct {
 	config     Config
-	maker      *maker
+	maker      *action.Maker
 	containers *registry
 	single     *container
 	receiver   receiver
@@ -72,14 +72,14 @@ func New(config Config) (*Executor, error) {
 	config = config.withDefaults()
 	e := &Executor{
 		config: config,
-		maker: &maker{
-			pool:      config.Pool,
-			modules:   config.Modules,
-			hostFuncs: sandbox.HostFuncs(),
-			granter:   granter{net: config.Net, dirs: config.DirRoot},
-			hostEnv:   config.HostEnv,
-			limits:    config.Limits,
-		},
+		maker: action.NewMaker(action.Config{
+			Pool:      config.Pool,
+			Modules:   config.Modules,
+			Env:       config.HostEnv,
+			DirRoot:   config.DirRoot,
+			Net:       config.Net,
+			CodeBytes: config.Limits.CodeBytes,
+		}),
 		receiver:  receiver{uploads: &uploads{free: config.HTTP.UploadBytes}, timeout: config.HTTP.Body},
 		gate:      newGate(),
 		connLimit: make(chan struct{}, config.HTTP.Connections),
@@ -246,7 +246,7 @@ func (e *Executor) logsTo(id string, to sink) *containerLogs {
 // removePrivate removes the directory of a container that belonged to no
 // namespace.
 func (e *Executor) removePrivate(id string) {
-	if err := e.maker.granter.forget(ownerOf("", id)); err != nil {
+	if err := e.maker.Forget(id); err != nil {
 		e.config.Logger.Warn("private directory stays", "container", id, "error", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/executor/action"
 	"wasmwhisk/whisk"
 )
 
@@ -17,10 +18,10 @@ const maxEnv = 1024
 
 // initRequest is the value of an /init.
 type initRequest struct {
-	code        string
-	env         []string // "KEY=value"
-	namespace   string   // whose action it is, if that was said
-	annotations annotations
+	code      string
+	env       []string // "KEY=value"
+	namespace string   // whose action it is, if that was said
+	wishes    action.Wishes
 }
 
 // decodeInit reads the body of an /init. Fields that are not known are ignored,
@@ -50,7 +51,7 @@ func (r *initRequest) set(key string, raw json.RawMessage) (err error) {
 		r.env, err = decodeEnv(raw)
 		r.namespace = lookup(r.env, whisk.EnvPrefix+"NAMESPACE")
 	case "annotations":
-		r.annotations, err = parseAnnotations(raw)
+		r.wishes, err = decodeWishes(raw)
 	}
 	return err
 }
@@ -77,6 +78,18 @@ func decodeEnv(raw json.RawMessage) (env []string, err error) {
 	return env, err
 }
 
+// decodeWishes reads the annotations of an action, which nobody need send.
+func decodeWishes(raw json.RawMessage) (w action.Wishes, err error) {
+	if string(raw) == "null" {
+		return w, nil
+	}
+	err = members(raw, w.Set)
+	if errors.Is(err, errNotJSON) {
+		return w, whisk.Errorf(whisk.BadRequest, "the annotations are not an object")
+	}
+	return w, err
+}
+
 func lookup(env []string, name string) string {
 	for _, entry := range slices.Backward(env) {
 		if n, value, _ := cutEnv(entry); n == name {
@@ -99,7 +112,7 @@ func unreadable(err error) error {
 func (e *Executor) initialize(ctx context.Context, c *container, decode func() (initRequest, error), t *timings) error {
 	ctx, end, err := c.beginInit(ctx)
 	if err != nil {
-		return initFailure(err, e.config.Limits.InitTimeout)
+		return e.initFailure(err)
 	}
 	defer end()
 	if c.initialized() && !e.config.AllowReinit {
@@ -111,7 +124,7 @@ func (e *Executor) initialize(ctx context.Context, c *container, decode func() (
 		c.logs.write(logs.Lines)
 		return nil
 	}
-	err = initFailure(err, e.config.Limits.InitTimeout)
+	err = e.initFailure(err)
 	c.logs.end(logs, publicText(err))
 	return err
 }
@@ -127,12 +140,28 @@ func (e *Executor) replace(ctx context.Context, c *container, decode func() (ini
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.config.Limits.InitTimeout)
 	defer cancel()
-	next, logs, err := e.maker.make(ctx, req, c.id, t)
+	made, trial, err := e.maker.Make(ctx, action.Request{
+		Code:      req.code,
+		Namespace: req.namespace,
+		ID:        c.id,
+		Env:       req.env,
+		Wishes:    req.wishes,
+		Limits:    e.config.Limits.sandboxLimits(),
+	})
+	t.addTrial(trial)
 	if err != nil {
-		return logs, err
+		return trial.Logs, err
 	}
-	c.swap(next)
-	return logs, nil
+	c.swap(&held{Action: made})
+	return trial.Logs, nil
+}
+
+// initFailure is what the caller reads when an initialization fails.
+func (e *Executor) initFailure(err error) error {
+	if errors.Is(err, errDestroyed) {
+		return &whisk.Error{Kind: whisk.Internal, Message: "The container was destroyed during initialization."}
+	}
+	return action.Failure(err, e.config.Limits.InitTimeout)
 }
 
 // decoderOf lets an /init be refused before its body is decoded.

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wasmwhisk/engine/abi"
+	"wasmwhisk/executor/action"
 	"wasmwhisk/whisk"
 )
 
@@ -38,10 +39,10 @@ func TestDecodeInit(t *testing.T) {
 		{
 			"annotations",
 			`{"value":{"annotations":{"abi":"wow","dir":"/tmp/x","net_access":true,"exec":"wasm:0.1","provide-api-key":false}}}`,
-			initRequest{annotations: annotations{abi: abi.Wow, dir: "/tmp/x", hosts: []string{"*"}}},
+			initRequest{wishes: action.Wishes{ABI: abi.Wow, Dir: "/tmp/x", Hosts: []string{"*"}}},
 		},
-		{"one host", `{"value":{"annotations":{"net":"example.org"}}}`, initRequest{annotations: annotations{hosts: []string{"example.org"}}}},
-		{"hosts", `{"value":{"annotations":{"net":["a.example","*.b.example"]}}}`, initRequest{annotations: annotations{hosts: []string{"a.example", "*.b.example"}}}},
+		{"one host", `{"value":{"annotations":{"net":"example.org"}}}`, initRequest{wishes: action.Wishes{Hosts: []string{"example.org"}}}},
+		{"hosts", `{"value":{"annotations":{"net":["a.example","*.b.example"]}}}`, initRequest{wishes: action.Wishes{Hosts: []string{"a.example", "*.b.example"}}}},
 		{"nothing asked for", `{"value":{"annotations":{"net":false,"net_access":null,"dir":""}}}`, initRequest{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -178,12 +179,6 @@ func TestCheckID(t *testing.T) {
 	assert.NotEqual(t, newID(), newID())
 }
 
-func TestMergeEnv(t *testing.T) {
-	t.Parallel()
-	assert.Equal(t, []string{"A=1", "B=3=3", "C=4"}, mergeEnv([]string{"A=1", "B=2"}, []string{"B=3=3", "C=4"}))
-	assert.Empty(t, mergeEnv(nil, nil))
-}
-
 func TestTimingsHeader(t *testing.T) {
 	t.Parallel()
 	var spans timings
@@ -212,7 +207,7 @@ func FuzzInitBody(f *testing.F) {
 		}
 		require.True(t, json.Valid(body))
 		requireEnv(t, req.env)
-		require.True(t, req.annotations.dir == "" || req.annotations.dir[0] == '/', "dir %q", req.annotations.dir)
+		require.True(t, req.wishes.Dir == "" || req.wishes.Dir[0] == '/', "dir %q", req.wishes.Dir)
 	})
 }
 

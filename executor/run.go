@@ -101,7 +101,7 @@ func (e *Executor) run(ctx context.Context, c *container, req runRequest, now ti
 		return sandbox.Outcome{Status: sandbox.DeveloperError, Err: err}, runFailure(err, limit)
 	}
 	defer leave()
-	out := a.template.Run(ctx, sandbox.Activation{Input: req.input, Context: req.context, Deadline: deadline})
+	out := a.Run(ctx, sandbox.Activation{Input: req.input, Context: req.context, Deadline: deadline})
 	c.logs.end(out.Logs)
 	t.add(phaseInstantiate, out.Timings.Instantiate)
 	t.add(phaseRun, out.Timings.Run)

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"strconv"
 	"time"
+
+	"wasmwhisk/executor/action"
 )
 
 // TimingHeader is the header of every /init and /run answer that says where the
@@ -48,6 +50,21 @@ func (t *timings) addSome(p phase, took time.Duration) {
 	if took > 0 {
 		t.add(p, took)
 	}
+}
+
+// addTrial adds the phases of making an action.
+func (t *timings) addTrial(trial action.Trial) {
+	t.addSome(phaseIntake, trial.Intake)
+	switch trial.Source {
+	case action.Compiled:
+		t.add(phaseCompile, trial.Module)
+	case action.Loaded:
+		t.add(phaseLoad, trial.Module)
+	case action.Pooled:
+		t.add(phasePool, trial.Module)
+	}
+	t.addSome(phaseSnapshot, trial.Snapshot)
+	t.addSome(phaseInstantiate, trial.Instantiate)
 }
 
 // since adds the phase that began at start and ends now.

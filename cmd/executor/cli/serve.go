@@ -21,6 +21,7 @@ import (
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/pool"
 	"wasmwhisk/executor"
+	"wasmwhisk/executor/action"
 	"wasmwhisk/precompile"
 )
 
@@ -224,7 +225,7 @@ func (s settings) executorConfig(env *Env, rt engine.WasmRuntime, logger *slog.L
 		WowEnvelope:     s.wowEnvelope,
 		HostEnv:         s.hostEnv(env),
 		DirRoot:         filepath.Join(s.stateDir, "dirs"),
-		Net:             executor.NetPolicy{Off: s.noNet, Deny: s.denyHosts, AllowPrivate: prefixes},
+		Net:             action.NetPolicy{Off: s.noNet, Deny: s.denyHosts, AllowPrivate: prefixes},
 		Limits:          s.limits,
 		Capacity:        s.capacity,
 		HTTP:            s.http,
@@ -242,7 +243,7 @@ func newRegistry() *prometheus.Registry {
 }
 
 // modules is the artefact cache, where the engine makes artefacts at all.
-func (s settings) modules(rt engine.WasmRuntime, logger *slog.Logger) (executor.Modules, error) {
+func (s settings) modules(rt engine.WasmRuntime, logger *slog.Logger) (action.Modules, error) {
 	compiler, ok := rt.(engine.Precompiler)
 	if !ok {
 		return nil, nil

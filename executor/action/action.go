@@ -1,0 +1,80 @@
+// Package action makes uploaded code ready to run: it takes the code in, gets
+// its module from the pool, grants what the action asks for as far as the
+// operator allows that, and tries whether it starts.
+//
+// Both ways to an activation begin here, the runtime protocol's /init and the
+// standalone invoker.
+package action
+
+import (
+	"context"
+	"time"
+
+	"wasmwhisk/engine/abi"
+	"wasmwhisk/engine/pool"
+	"wasmwhisk/engine/sandbox"
+)
+
+// Request is code, and what is to be known about it.
+type Request struct {
+	// Code is the upload's text: base64 of a binary or of an archive.
+	Code string
+
+	// Namespace is whose action it is; empty means that this is not known, and
+	// that what belongs to a namespace belongs to ID alone.
+	Namespace string
+	ID        string
+
+	// Env is the action's own environment, as "KEY=value".
+	Env []string
+
+	Wishes Wishes
+	Limits sandbox.Limits
+}
+
+// Action is code that is ready to run. It is safe for concurrent use.
+type Action struct {
+	template *sandbox.Template
+	module   *pool.Ref
+	granted  sandbox.Capabilities
+}
+
+// Contract is the guest contract that the action follows.
+func (a *Action) Contract() abi.Name { return a.template.Contract() }
+
+// Run is [sandbox.Template.Run].
+func (a *Action) Run(ctx context.Context, activation sandbox.Activation) sandbox.Outcome {
+	return a.template.Run(ctx, activation)
+}
+
+// Close frees what the action holds. Nothing may run on it any more.
+func (a *Action) Close() {
+	revoke(a.granted)
+	if a.module != nil {
+		a.module.Release()
+	}
+}
+
+// Source tells how the module of an action was had.
+type Source int
+
+// The sources, dearest first. The zero value means that there is no module.
+const (
+	_ Source = iota
+	Compiled
+	Loaded // from an artefact
+	Pooled // somebody had it in memory, or was making it
+)
+
+// Trial is what was seen while an action was made, even if that failed.
+type Trial struct {
+	Logs sandbox.Logs
+
+	Intake      time.Duration // 0 if it did not come to that, as all that follow
+	Module      time.Duration
+	Source      Source
+	Snapshot    time.Duration
+	Instantiate time.Duration
+}
+
+func since(start time.Time, took *time.Duration) { *took = time.Since(start) }

@@ -1,0 +1,211 @@
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"wasmwhisk/engine"
+	"wasmwhisk/engine/pool"
+	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/precompile"
+)
+
+// Modules gives the module of a binary, whose SHA-256 is hash, and tells where
+// it came from. A *precompile.Cache is one.
+type Modules interface {
+	Module(ctx context.Context, binary []byte, hash [32]byte) (engine.Module, precompile.Origin, error)
+}
+
+// Uploads is implemented by [Modules] that know uploads which they have seen. A
+// *precompile.Cache does. An action that Intake gives may be without its binary;
+// Module is given nil then, and answers [precompile.ErrBinaryNeeded] if it has
+// to compile.
+type Uploads interface {
+	Intake(code string, limits precompile.Limits) (precompile.Action, error)
+	Remember(action precompile.Action)
+}
+
+// Config is what a [Maker] is made with. Pool and Modules are required.
+type Config struct {
+	Pool    *pool.Pool
+	Modules Modules
+
+	// Env is what every action finds in its environment unless its own or its
+	// activation's says otherwise, as "KEY=value".
+	Env []string
+
+	// DirRoot is the directory below which each namespace has a private one
+	// for the actions that ask for a directory; empty grants none.
+	DirRoot string
+
+	// Net bounds what actions that ask for the network may reach.
+	Net NetPolicy
+
+	// CodeBytes bounds an upload, not counting base64; 0 means OpenWhisk's limit.
+	CodeBytes int64
+}
+
+// Maker makes actions. It is safe for concurrent use.
+type Maker struct {
+	config    Config
+	hostFuncs []engine.HostFunc
+}
+
+// NewMaker gives a maker of actions; the pool and the modules stay their
+// owners'.
+func NewMaker(config Config) *Maker {
+	return &Maker{config: config, hostFuncs: sandbox.HostFuncs()}
+}
+
+// Make takes in the code, gets its module, and tries whether it starts. The
+// action is closed by whoever gets it. [Failure] tells its developer about the
+// error.
+func (m *Maker) Make(ctx context.Context, req Request) (*Action, Trial, error) {
+	var trial Trial
+	taken, err := m.intake(req, &trial)
+	if err != nil {
+		return nil, trial, err
+	}
+	a, err := m.prepare(ctx, req, taken, &trial)
+	if err != nil {
+		return nil, trial, err
+	}
+	probed := a.template.Probe(ctx)
+	trial.Logs = probed.Logs
+	trial.Snapshot, trial.Instantiate = probed.Timings.Snapshot, probed.Timings.Instantiate
+	if probed.Err != nil {
+		a.Close()
+		return nil, trial, probed.Err
+	}
+	return a, trial, nil
+}
+
+// Precompile has the module of some code made, for the pool and the artefact
+// cache to have it when it is wanted.
+func (m *Maker) Precompile(ctx context.Context, code string) error {
+	var trial Trial
+	taken, err := m.intake(Request{Code: code}, &trial)
+	if err != nil {
+		return err
+	}
+	ref, err := m.module(ctx, code, taken, &trial)
+	if err != nil {
+		return err
+	}
+	m.remember(taken)
+	ref.Release()
+	return nil
+}
+
+func (m *Maker) intake(req Request, trial *Trial) (precompile.Action, error) {
+	defer since(time.Now(), &trial.Intake)
+	if known, ok := m.config.Modules.(Uploads); ok {
+		return known.Intake(req.Code, m.intakeLimits())
+	}
+	return precompile.IntakeBase64(req.Code, m.intakeLimits())
+}
+
+func (m *Maker) intakeLimits() precompile.Limits {
+	return precompile.Limits{CodeBytes: m.config.CodeBytes}
+}
+
+func (m *Maker) remember(taken precompile.Action) {
+	if known, ok := m.config.Modules.(Uploads); ok {
+		known.Remember(taken)
+	}
+}
+
+// prepare makes an action that was not tried yet.
+func (m *Maker) prepare(ctx context.Context, req Request, taken precompile.Action, trial *Trial) (_ *Action, err error) {
+	a := &Action{}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if a.module, err = m.module(ctx, req.Code, taken, trial); err != nil {
+		return nil, err
+	}
+	m.remember(taken)
+	if a.granted, err = m.grant(req.Wishes, ownerOf(req.Namespace, req.ID)); err != nil {
+		return nil, err
+	}
+	a.template, err = sandbox.New(a.module.Program(), m.hostFuncs, m.policy(req, taken.Manifest, a.granted))
+	return a, err
+}
+
+// module gets the module from the pool, which loads or compiles it if need be.
+func (m *Maker) module(ctx context.Context, code string, taken precompile.Action, trial *Trial) (*pool.Ref, error) {
+	defer since(time.Now(), &trial.Module)
+	origin := make(chan precompile.Origin, 1)
+	ref, err := m.config.Pool.Get(ctx, pool.Key(taken.Hash), func(ctx context.Context) (engine.Module, error) {
+		module, from, err := m.config.Modules.Module(ctx, taken.Binary, taken.Hash)
+		if errors.Is(err, precompile.ErrBinaryNeeded) {
+			module, from, err = m.unpacked(ctx, code, taken)
+		}
+		origin <- from
+		return module, err
+	})
+	trial.Source = sourceOf(origin)
+	return ref, err
+}
+
+// unpacked gives the module of code that is known but has no artefact any more.
+func (m *Maker) unpacked(ctx context.Context, code string, known precompile.Action) (engine.Module, precompile.Origin, error) {
+	taken, err := precompile.IntakeBase64(code, m.intakeLimits())
+	if err != nil {
+		return nil, precompile.Compiled, err
+	}
+	if taken.Hash != known.Hash {
+		return nil, precompile.Compiled, fmt.Errorf("upload holds module %x, was known to hold %x", taken.Hash, known.Hash)
+	}
+	return m.config.Modules.Module(ctx, taken.Binary, taken.Hash)
+}
+
+// sourceOf tells how a module was had: by our own load, or out of the pool.
+func sourceOf(origin <-chan precompile.Origin) Source {
+	select {
+	case from := <-origin:
+		if from == precompile.Loaded {
+			return Loaded
+		}
+		return Compiled
+	default:
+		return Pooled
+	}
+}
+
+// policy confines the action. Its wish has the last word on its contract, and
+// its own environment on that of all.
+func (m *Maker) policy(req Request, manifest precompile.Manifest, granted sandbox.Capabilities) sandbox.Policy {
+	contract := req.Wishes.ABI
+	if contract == "" {
+		contract = manifest.ABI
+	}
+	return sandbox.Policy{
+		Contract:     contract,
+		Limits:       req.Limits,
+		Capabilities: granted,
+		Env:          mergeEnv(m.config.Env, req.Env),
+		NoSnapshot:   req.Wishes.NoSnapshot,
+	}
+}
+
+// mergeEnv is base with what over says otherwise.
+func mergeEnv(base, over []string) []string {
+	named := make(map[string]int, len(base)+len(over))
+	var merged []string
+	for _, entry := range append(append([]string(nil), base...), over...) {
+		name, _, _ := strings.Cut(entry, "=")
+		if at, ok := named[name]; ok {
+			merged[at] = entry
+			continue
+		}
+		named[name] = len(merged)
+		merged = append(merged, entry)
+	}
+	return merged
+}
