@@ -102,7 +102,8 @@ func testCases() []testCase {
 
 		{name: "instances start from snapshots", run: testSnapshots},
 		{name: "instances are put back", run: testResets},
-		{name: "instances that have grown are not put back", run: testResetAfterGrowth},
+		{name: "instances that have grown are put back whole or not at all", run: testResetAfterGrowth},
+		{name: "instances that have grown as far as they may", run: testResetAfterLargestGrowth},
 		{name: "state that no snapshot holds", run: testUncapturable},
 		{name: "snapshots of other modules", run: testForeignSnapshots},
 		{name: "instances outlive their snapshot", run: testSnapshotsOutlived},

@@ -33,6 +33,7 @@ func stateful(pages int) string {
 	(func (export "dirty") (param i32) (call $write (local.get 0)))
 	(func (export "exit") (param i32) (call $write (local.get 0)) (call $exit (i32.const 0)))
 	(func (export "grow") (param i32) (result i32) (call $write (local.get 0)) (memory.grow (i32.const 1)))
+	(func (export "load") (param i32) (result i32) (i32.load (local.get 0)))
 	(func (export "sum") (result i32)
 		(i32.add (i32.add (global.get $i) (i32.wrap_i64 (global.get $l)))
 			(i32.add (i32.trunc_f32_s (global.get $f)) (i32.trunc_f64_s (global.get $d)))))`, pages)
@@ -115,22 +116,61 @@ func testResets(t *testing.T, e *env) {
 	}
 }
 
+// testResetAfterGrowth lets an engine refuse to put back a memory that has grown.
+// One that does it gives the guest the memory that it started with, and nothing
+// beyond.
 func testResetAfterGrowth(t *testing.T, e *env) {
+	for _, pages := range []int{2, 40} {
+		t.Run(fmt.Sprintf("%d pages", pages), func(t *testing.T) {
+			m := snapshotter(t, e.module(t, stateful(pages)))
+			first, snapshot := initialised(t, m)
+			want := bytes.Clone(first.Memory())
+			instance := restore(t, m, snapshot)
+			reset, ok := instance.(engine.Resetter)
+			if !ok {
+				t.Skip("this engine resets no instances")
+			}
+			for range 3 {
+				growAndWrite(t, instance, pages)
+				if reset.Reset() != nil {
+					instance = restore(t, m, snapshot)
+					growAndWrite(t, instance, pages)
+					return
+				}
+				require.True(t, bytes.Equal(want, instance.Memory()), "memory after a reset")
+				require.EqualValues(t, 70+80+1+2, call(t, instance, "sum"))
+			}
+			_, err := instance.Call(t.Context(), "load", uint64(pages)*engine.PageSize)
+			requireTrap(t, engine.TrapMemoryOutOfBounds, err)
+		})
+	}
+}
+
+// growAndWrite grows a memory of so many pages by one, finds nothing there, and
+// leaves something.
+func growAndWrite(t *testing.T, instance engine.Instance, pages int) {
+	t.Helper()
+	require.EqualValues(t, pages, call(t, instance, "grow", 7))
+	require.Len(t, instance.Memory(), (pages+1)*engine.PageSize)
+	for _, b := range instance.Memory()[pages*engine.PageSize:] {
+		require.Zero(t, b, "what a guest grows into")
+	}
+	_, err := instance.Call(t.Context(), "dirty", 99)
+	require.NoError(t, err)
+}
+
+// testResetAfterLargestGrowth has memories grow as far as they may.
+func testResetAfterLargestGrowth(t *testing.T, e *env) {
 	m := snapshotter(t, e.module(t, stateful(2)))
 	_, snapshot := initialised(t, m)
-	instance := restore(t, m, snapshot)
-	require.EqualValues(t, 2, call(t, instance, "grow", 7))
-	reset, ok := instance.(engine.Resetter)
-	if !ok {
-		t.Skip("this engine resets no instances")
-	}
-	assert.Error(t, reset.Reset(), "a memory cannot shrink")
-
-	require.NoError(t, instance.Close(t.Context()))
-	next := restore(t, m, snapshot)
-	require.EqualValues(t, 2, call(t, next, "grow", 7))
-	for _, b := range next.Memory()[2*engine.PageSize:] {
-		require.Zero(t, b, "what the next instance grows into")
+	for range 3 {
+		instance, err := m.Restore(t.Context(), snapshot, engine.Limits{MemoryPages: 3})
+		require.NoError(t, err)
+		closeAtEnd(t, instance)
+		growAndWrite(t, instance, 2)
+		if reset, ok := instance.(engine.Resetter); ok && reset.Reset() == nil {
+			growAndWrite(t, instance, 2)
+		}
 	}
 }
 

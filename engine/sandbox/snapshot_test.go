@@ -35,6 +35,7 @@ func TestStartUpIsSharedWhereThatIsSound(t *testing.T) {
 	}{
 		{name: "pure", src: starting("")},
 		{name: "command", src: catProgram},
+		{name: "command of an SDK", src: strings.Replace(catProgram, `(func (export "_start")`, `(func (export "ow_warm_up") unreachable) (func (export "_start")`, 1)},
 		{name: "entropy", src: starting(`(drop (call $random_get (i32.const 600) (i32.const 8)))`), reason: "random_get"},
 		{name: "environment", src: starting(`(drop (call $environ_sizes_get (i32.const 600) (i32.const 604)))`), reason: "environ_sizes_get"},
 		{name: "output", src: starting(`(call $say (i32.const 1) (i32.const 0) (i32.const 12))`), reason: "fd_write"},

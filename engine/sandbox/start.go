@@ -91,15 +91,27 @@ func (s *start) capture(ctx context.Context) (engine.Snapshot, error) {
 		return nil, err
 	}
 	defer guest.Close(context.WithoutCancel(ctx))
-	_, err = guest.Call(ctx, warmUp)
-	renews := !errors.Is(err, engine.ErrNoExport)
-	if renews && err != nil {
+	renews, err := s.warmUp(ctx, guest)
+	if err != nil {
 		return nil, err
 	}
 	if err := sound(system, hosts, renews); err != nil {
 		return nil, err
 	}
 	return s.module.(engine.Snapshotter).Capture(guest)
+}
+
+// warmUp tells whether the guest has one. A command that was built with an SDK
+// exports it, too, but can be called only at its beginning.
+func (s *start) warmUp(ctx context.Context, guest engine.Instance) (renews bool, err error) {
+	if s.contract.Name() != abi.Reactor {
+		return false, nil
+	}
+	_, err = guest.Call(ctx, warmUp)
+	if errors.Is(err, engine.ErrNoExport) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // nobody is the system of a guest that starts for nobody in particular. It finds

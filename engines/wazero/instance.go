@@ -123,15 +123,31 @@ func (i *instance) Memory() engine.Memory {
 	return i.memory.bytes()
 }
 
-var errGrown = errors.New("the memory has grown")
+var errGrown = errors.New("the memory has grown as far as it can")
+
+// shrink takes back what the memory has grown by. wazero knows only growing, but
+// takes for the memory whatever it is given then: it has the memory grow by a
+// page, for which there must be room, and gets what it started with.
+func (i *instance) shrink() error {
+	if i.memory.size == i.memory.start {
+		return nil
+	}
+	i.memory.shrinking = true
+	_, ok := i.mod.Memory().Grow(1)
+	i.memory.shrinking = false
+	if !ok {
+		return errGrown
+	}
+	return nil
+}
 
 func (i *instance) Reset() error {
 	if i.module.code.fixed != "" {
 		return errors.New(i.module.code.fixed)
 	}
 	if i.memory.slot != nil {
-		if i.memory.size != i.memory.start {
-			return errGrown
+		if err := i.shrink(); err != nil {
+			return err
 		}
 		if err := i.from.memories.contents.restore(i.memory.slot); err != nil {
 			return err

@@ -14,6 +14,8 @@ type linearMemory struct {
 	start int // bytes that it has at first
 	limit int // bytes that it may grow to, no more than the slot has
 	size  int // bytes that it has now
+
+	shrinking bool // the next size is that of the start
 }
 
 // bytes is the whole memory as it is now, nil if there is none.
@@ -31,6 +33,10 @@ func (l *linearMemory) Allocate(_, _ uint64) experimental.LinearMemory { return 
 // Reallocate may give more than it is asked for at first: an instance that
 // starts from a snapshot has the memory that was captured.
 func (l *linearMemory) Reallocate(size uint64) []byte {
+	if l.shrinking {
+		l.size = l.start
+		return l.bytes()
+	}
 	if size > uint64(l.limit) {
 		return nil
 	}
