@@ -68,15 +68,18 @@ func Start(handler Handler) {
 // U encoded into the answer by encoding/json. An event that is no T is answered
 // with an error.
 func Handle[T, U any](handle func(ctx Context, in T) (U, error)) {
-	prepare(codec[T, U])
+	rehearse(codec[T, U])
 	Start(typed(handle))
 }
 
-// codec has encoding/json learn the types: it builds what it needs for a type at
-// its first use.
+// codec has encoding/json decode a T and encode a U: it learns a type at its first
+// use, and needs memory of the sizes that the next use will need.
 func codec[T, U any]() {
 	var in T
 	_ = json.Unmarshal([]byte("{}"), &in)
+	if event, err := json.Marshal(in); err == nil {
+		_ = json.Unmarshal(event, &in)
+	}
 	var out U
 	_, _ = json.Marshal(out)
 }
@@ -87,7 +90,7 @@ func typed[T, U any](handle func(ctx Context, in T) (U, error)) Handler {
 		if err := json.Unmarshal(event, &in); err != nil {
 			return nil, fmt.Errorf("input: %w", err)
 		}
-		ctx, cancel := newContext(os.Getenv)
+		ctx, cancel := activationContext()
 		defer cancel()
 		out, err := handle(ctx, in)
 		if err != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,12 +45,9 @@ func TestTypedAnswerThatHasNoJSON(t *testing.T) {
 
 func TestContext(t *testing.T) {
 	t.Parallel()
-	env := map[string]string{
-		"__OW_ACTIVATION_ID": "id", "__OW_TRANSACTION_ID": "tid", "__OW_NAMESPACE": "guest",
-		"__OW_ACTION_NAME": "/guest/add", "__OW_ACTION_VERSION": "0.0.1",
-		"__OW_API_HOST": "http://localhost", "__OW_API_KEY": "user:key",
-	}
-	ctx, cancel := newContext(func(name string) string { return env[name] })
+	ctx, cancel := newContext("__OW_ACTIVATION_ID=id\x00__OW_TRANSACTION_ID=tid\x00__OW_NAMESPACE=guest\x00" +
+		"KEY=value\x00__OW_ACTION_NAME=/guest/add\x00__OW_ACTION_VERSION=0.0.1\x00" +
+		"__OW_API_HOST=http://localhost\x00__OW_API_KEY=user:key=\x00")
 	defer cancel()
 	_, has := ctx.Deadline()
 	assert.False(t, has, "a deadline without __OW_DEADLINE")
@@ -59,7 +55,7 @@ func TestContext(t *testing.T) {
 	assert.Equal(t, Context{
 		ActivationID: "id", TransactionID: "tid", Namespace: "guest",
 		ActionName: "/guest/add", ActionVersion: "0.0.1",
-		APIHost: "http://localhost", APIKey: "user:key",
+		APIHost: "http://localhost", APIKey: "user:key=",
 	}, ctx)
 }
 
@@ -67,12 +63,7 @@ func TestContextEndsAtItsDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		deadline := time.Now().Add(time.Minute)
-		ctx, cancel := newContext(func(name string) string {
-			if name == "__OW_DEADLINE" {
-				return strconv.FormatInt(deadline.UnixMilli(), 10)
-			}
-			return ""
-		})
+		ctx, cancel := newContext(environ("__OW_DEADLINE=" + timeText(deadline) + "\x00"))
 		defer cancel()
 		got, _ := ctx.Deadline()
 		assert.True(t, got.Equal(deadline), "Deadline() = %v, want %v", got, deadline)

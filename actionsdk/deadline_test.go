@@ -30,15 +30,21 @@ func TestDeadlineContext(t *testing.T) {
 
 func TestDeadlineContextEndsWithTheActivation(t *testing.T) {
 	for _, used := range []string{"before", "after"} {
-		ctx, cancel := withDeadline(timeText(time.Now().Add(time.Hour)))
-		if used == "before" && ctx.Err() != nil {
-			t.Errorf("Err() = %v", ctx.Err())
-		}
-		cancel()
-		<-ctx.Done()
-		if err := ctx.Err(); err != context.Canceled {
-			t.Errorf("Err() first used %s the end = %v, want Canceled", used, err)
-		}
+		testEndsWithTheActivation(t, used, timeText(time.Now().Add(time.Hour)))
+		testEndsWithTheActivation(t, used, "")
+	}
+}
+
+func testEndsWithTheActivation(t *testing.T, used, deadline string) {
+	t.Helper()
+	ctx, cancel := withDeadline(deadline)
+	if used == "before" && ctx.Err() != nil {
+		t.Errorf("Err() = %v", ctx.Err())
+	}
+	cancel()
+	<-ctx.Done()
+	if err := ctx.Err(); err != context.Canceled {
+		t.Errorf("Err() first used %s the end = %v, want Canceled", used, err)
 	}
 }
 

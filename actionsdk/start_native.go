@@ -77,5 +77,7 @@ func greet(addr net.Addr) {
 	}
 }
 
-// prepare leaves the work to the first event: a native program stays.
-func prepare(func()) {}
+// rehearse leaves the work to the first event: a native program stays.
+func rehearse(func()) {}
+
+func activationContext() (Context, context.CancelFunc) { return newContext(ownEnviron()) }

@@ -17,11 +17,15 @@ var reactor struct {
 	input   []byte // from ow_alloc
 	result  []byte // of the last ow_run
 
-	prepare func() // for the warm-up
+	rehearse func()   // for the warm-up
+	room     struct { // what makeRoom allocates: else it would be left out
+		bytes    []byte
+		pointers []*byte
+	}
 
 	// What renew takes anew; without a warm-up there is nothing to renew.
 	generator *generator
-	environ   []byte
+	environ   environ
 }
 
 // maxInput bounds an input: OpenWhisk's own bound is 1 MiB.
@@ -40,7 +44,10 @@ func alloc(n uint32) uint32 {
 	if n > maxInput {
 		panic("actionsdk: the input is too long")
 	}
-	reactor.input = make([]byte, max(n, 1))
+	if n = max(n, 1); uint32(cap(reactor.input)) < n {
+		reactor.input = make([]byte, n)
+	}
+	reactor.input = reactor.input[:n]
 	return address(reactor.input)
 }
 
@@ -72,8 +79,8 @@ func register() {
 	}
 }
 
-// prepare names what can be done before the first input.
-func prepare(work func()) { reactor.prepare = work }
+// rehearse names what of each run can be tried before the first.
+func rehearse(work func()) { reactor.rehearse = work }
 
 func start(handler Handler) error {
 	if reactor.called {
