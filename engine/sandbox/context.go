@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,8 +19,13 @@ type deadlineContext struct {
 	parent   context.Context //nolint:containedctx // this is a context itself
 	deadline time.Time       // zero for none but the parent's
 
-	mu     sync.Mutex
-	waited context.Context //nolint:containedctx // does the waiting, nil until there is some
+	mu     sync.Mutex             // held to begin to wait
+	waited atomic.Pointer[waiter] // nil until somebody does
+}
+
+// waiter does the waiting.
+type waiter struct {
+	context.Context
 	cancel context.CancelFunc
 }
 
@@ -33,10 +39,8 @@ func (c *deadlineContext) begin(parent context.Context, deadline time.Time) {
 
 // end tells whether the context may be used for another activation.
 func (c *deadlineContext) end() (reusable bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.waited != nil {
-		c.cancel()
+	if w := c.waited.Load(); w != nil {
+		w.cancel()
 		return false
 	}
 	c.parent = nil
@@ -46,37 +50,42 @@ func (c *deadlineContext) end() (reusable bool) {
 func (c *deadlineContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
 
 func (c *deadlineContext) Done() <-chan struct{} {
+	if w := c.waited.Load(); w != nil {
+		return w.Done()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waited == nil && c.deadline.IsZero() {
-		c.waited, c.cancel = context.WithCancel(c.parent)
-	} else if c.waited == nil {
-		c.waited, c.cancel = context.WithDeadline(c.parent, c.deadline)
+	if c.waited.Load() == nil {
+		c.waited.Store(c.wait())
 	}
-	return c.waited.Done()
+	return c.waited.Load().Done()
+}
+
+func (c *deadlineContext) wait() *waiter {
+	if c.deadline.IsZero() {
+		ctx, cancel := context.WithCancel(c.parent)
+		return &waiter{ctx, cancel}
+	}
+	ctx, cancel := context.WithDeadline(c.parent, c.deadline)
+	return &waiter{ctx, cancel}
 }
 
 func (c *deadlineContext) Err() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.waited != nil {
-		return c.waited.Err()
+	if w := c.waited.Load(); w != nil {
+		return w.Err()
 	}
 	if err := c.parent.Err(); err != nil {
 		return err
 	}
-	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+	if !c.deadline.IsZero() && time.Until(c.deadline) <= 0 {
 		return context.DeadlineExceeded
 	}
 	return nil
 }
 
 func (c *deadlineContext) Value(key any) any {
-	c.mu.Lock()
-	from := c.waited
-	c.mu.Unlock()
-	if from == nil {
-		from = c.parent
+	if w := c.waited.Load(); w != nil {
+		return w.Value(key)
 	}
-	return from.Value(key)
+	return c.parent.Value(key)
 }

@@ -77,6 +77,7 @@ type sandbox struct {
 	input   abi.Input
 	guest   engine.Instance
 	timings Timings
+	watch   stopwatch
 }
 
 func newSandbox(t *Template) *sandbox {
@@ -92,17 +93,16 @@ func (t *Template) open(ctx context.Context, a Activation) *sandbox {
 	s.deadline.begin(ctx, a.Deadline)
 	s.input = abi.Input{Value: a.Input, Context: a.Context, MaxResult: t.policy.Limits.ResultBytes}
 	s.captured.reset(t.policy.Limits)
-	s.wasi.Reset(s.wasiConfig(a))
+	if t.usesWASI {
+		s.wasi.Reset(s.wasiConfig(a))
+	}
 	s.host.Reset(host.Config{HTTP: t.policy.Capabilities.HTTP, Log: s.log, Deadline: a.Deadline})
 	s.guest, s.timings = nil, Timings{}
+	s.watch.start()
 	return s
 }
 
-// wasiConfig is empty for a guest that would not see it.
 func (s *sandbox) wasiConfig(a Activation) wasi.Config {
-	if !s.template.usesWASI {
-		return wasi.Config{}
-	}
 	policy := &s.template.policy
 	feed := s.template.contract.Feed(s.input)
 	s.stdin.Reset(feed.Stdin)
@@ -156,17 +156,17 @@ func (s *sandbox) answer(ctx context.Context) (json.RawMessage, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
-	defer measure(&s.timings.Run)()
 	result, err := s.template.contract.Invoke(ctx, s.guest, s.input, &s.captured)
 	if err == nil && len(result) > s.input.MaxResult {
 		err = resultTooLong(len(result), s.input.MaxResult)
 	}
+	s.timings.Run = s.watch.lap()
 	return result, err
 }
 
 // begin gets an instance that is ready for the input.
 func (s *sandbox) begin(ctx context.Context) (err error) {
-	defer measure(&s.timings.Instantiate)()
+	defer func() { s.timings.Instantiate = s.watch.lap() }()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -177,12 +177,12 @@ func (s *sandbox) begin(ctx context.Context) (err error) {
 // close frees what the sandbox holds. The instance is put back by the goroutine
 // that called it, after the call: never beside it.
 func (s *sandbox) close(ended error) {
-	defer measure(&s.timings.Close)()
 	if s.guest != nil {
 		s.template.start.put(s.confined, s.guest, s.shelf, ended)
 	}
 	s.host.Close()
 	_ = s.wasi.Close()
+	s.timings.Close = s.watch.lap()
 }
 
 func (s *sandbox) outcome(result json.RawMessage, err error) Outcome {
@@ -205,6 +205,23 @@ func resultTooLong(n, limit int) error {
 func measure(d *time.Duration) func() {
 	began := time.Now()
 	return func() { *d = time.Since(began) }
+}
+
+// stopwatch times what follows each other: a look at the clock ends one part and
+// begins the next.
+type stopwatch struct {
+	began time.Time
+	last  time.Duration // since then
+}
+
+func (w *stopwatch) start() { *w = stopwatch{began: time.Now()} }
+
+// lap is the time since the last one.
+func (w *stopwatch) lap() time.Duration {
+	now := time.Since(w.began)
+	took := now - w.last
+	w.last = now
+	return took
 }
 
 // overridden tells whether one of the later entries sets the same variable.
