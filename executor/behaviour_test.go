@@ -574,7 +574,9 @@ wasmwhisk_pool_hits_total 1
 func TestLogOfActivations(t *testing.T) {
 	t.Parallel()
 	var log lockedBuffer
-	f := newFixture(t, func(c *Config) { c.Logger = slog.New(slog.NewJSONHandler(&log, nil)) })
+	f := newFixture(t, func(c *Config) {
+		c.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
 	f.init(f.single, logGuest())
 	f.run(f.single, `{}`, `"activation_id":"abc"`)
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")

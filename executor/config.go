@@ -134,7 +134,7 @@ type HTTPLimits struct {
 	Connections int           // served at once; more wait; 0 means 4096
 	Header      time.Duration // to send the header of a request; 0 means 10 seconds
 	HeaderBytes int           // of a request; 0 means 64 KiB
-	Body        time.Duration // to send the body; 0 means a minute
+	Body        time.Duration // to send all of a request; 0 means a minute
 	Write       time.Duration // to take the answer; 0 means a minute
 	Idle        time.Duration // between requests; 0 means 2 minutes
 	UploadBytes int64         // of all large bodies being received; 0 means 512 MiB

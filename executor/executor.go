@@ -35,7 +35,7 @@ type Executor struct {
 	maker      *action.Maker
 	containers *registry
 	single     *container
-	receiver   receiver
+	receiver   *receiver
 	metrics    *metrics
 	gate       *gate
 	connLimit  chan struct{} // one element for each connection served
@@ -80,7 +80,7 @@ func New(config Config) (*Executor, error) {
 			Net:       config.Net,
 			CodeBytes: config.Limits.CodeBytes,
 		}),
-		receiver:  receiver{uploads: &uploads{free: config.HTTP.UploadBytes}, timeout: config.HTTP.Body},
+		receiver:  newReceiver(config.HTTP.UploadBytes),
 		gate:      newGate(),
 		connLimit: make(chan struct{}, config.HTTP.Connections),
 		servers:   map[*server]struct{}{},

@@ -26,11 +26,12 @@ type runRequest struct {
 // action, whatever its name.
 func decodeRun(body []byte) (runRequest, error) {
 	req := runRequest{input: json.RawMessage("{}"), context: make(abi.Context, 0, 8)}
+	var kept texts
 	err := members(body, func(key string, raw json.RawMessage) error {
 		if key == "value" {
 			return req.setInput(raw)
 		}
-		return req.add(key, text(raw))
+		return req.add(key, kept.text(raw))
 	})
 	return req, unreadable(err)
 }

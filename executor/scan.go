@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -323,16 +324,43 @@ func text(raw json.RawMessage) string {
 	if string(raw) == "null" {
 		return ""
 	}
+	if plain, ok := plainString(raw); ok {
+		return string(plain)
+	}
 	if len(raw) < 2 || raw[0] != '"' {
 		return string(raw)
-	}
-	plain := raw[1 : len(raw)-1]
-	if bytes.IndexByte(plain, '\\') < 0 && utf8.Valid(plain) {
-		return string(plain)
 	}
 	var decoded string
 	if json.Unmarshal(raw, &decoded) != nil {
 		return ""
 	}
 	return decoded
+}
+
+// plainString is the inside of a string that means what is written there.
+func plainString(raw json.RawMessage) (plain []byte, ok bool) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return nil, false
+	}
+	plain = raw[1 : len(raw)-1]
+	return plain, bytes.IndexByte(plain, '\\') < 0 && utf8.Valid(plain)
+}
+
+// texts are the texts of several values, in one piece of memory if they are
+// short.
+type texts struct{ kept strings.Builder }
+
+// shortTexts is room for what OpenWhisk tells about an activation.
+const shortTexts = 192
+
+// text is text(raw).
+func (t *texts) text(raw json.RawMessage) string {
+	plain, ok := plainString(raw)
+	if !ok || len(plain) > shortTexts-t.kept.Len() {
+		return text(raw)
+	}
+	t.kept.Grow(shortTexts - t.kept.Len())
+	at := t.kept.Len()
+	t.kept.Write(plain)
+	return t.kept.String()[at:]
 }

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -15,7 +16,7 @@ func (e *Executor) serveInit(c echo.Context, ct *container, decode func() (initR
 	if err := e.observedInit(c, ct, decode); err != nil {
 		return err
 	}
-	return e.answer(c, http.StatusOK, []byte(`{"ok":true}`))
+	return answer(c.Response(), http.StatusOK, []byte(`{"ok":true}`))
 }
 
 // observedInit initializes a container, and tells the header, the metrics and
@@ -26,7 +27,7 @@ func (e *Executor) observedInit(c echo.Context, ct *container, decode func() (in
 	err := e.initialize(c.Request().Context(), ct, decode, &t)
 	took := time.Since(began)
 	e.metrics.observeInit(&t, took, err)
-	setTiming(c, &t)
+	setTiming(c.Response(), &t)
 	log := e.config.Logger.With(slog.String("container", ct.id), slog.Any("timings", &t))
 	if err != nil {
 		log.Warn("initialization failed", "error", err)
@@ -37,7 +38,7 @@ func (e *Executor) observedInit(c echo.Context, ct *container, decode func() (in
 }
 
 // serveRun answers a /run of a container.
-func (e *Executor) serveRun(c echo.Context, ct *container, decode func() (runRequest, error)) error {
+func (e *Executor) serveRun(w http.ResponseWriter, r *http.Request, ct *container, decode func() (runRequest, error)) error {
 	t := timings{spans: make([]span, 0, 3)}
 	began := time.Now()
 	req, err := decode()
@@ -49,20 +50,24 @@ func (e *Executor) serveRun(c echo.Context, ct *container, decode func() (runReq
 	if len(req.input) > e.config.Limits.PayloadBytes {
 		return tooLarge(int64(len(req.input)), int64(e.config.Limits.PayloadBytes))
 	}
-	out, err := e.run(c.Request().Context(), ct, req, decoded, &t)
-	setTiming(c, &t)
-	e.report(c, ct, req, out, err, &t, time.Since(began))
+	out, err := e.run(r.Context(), ct, req, decoded, &t)
+	setTiming(w, &t)
+	e.report(r.Context(), ct, req, out, err, &t, time.Since(began))
 	if err != nil {
 		return err
 	}
-	return e.answer(c, http.StatusOK, e.result(out))
+	return answer(w, http.StatusOK, e.result(out))
 }
 
-// report tells the metrics and the log of an activation.
-func (e *Executor) report(c echo.Context, ct *container, req runRequest, out sandbox.Outcome, err error, t *timings, took time.Duration) {
+// report tells the metrics and the log of an activation. That one went well is
+// not worth the lock and the system call of a line in the log.
+func (e *Executor) report(ctx context.Context, ct *container, req runRequest, out sandbox.Outcome, err error, t *timings, took time.Duration) {
 	e.metrics.observeRun(out.Status, t, took)
-	ctx := c.Request().Context()
-	if !e.config.Logger.Enabled(ctx, slog.LevelInfo) {
+	level := slog.LevelDebug
+	if err != nil {
+		level = slog.LevelInfo
+	}
+	if !e.config.Logger.Enabled(ctx, level) {
 		return
 	}
 	attrs := append(make([]slog.Attr, 0, 5),
@@ -71,7 +76,9 @@ func (e *Executor) report(c echo.Context, ct *container, req runRequest, out san
 	if err != nil {
 		attrs = append(attrs, slog.Any("error", err))
 	}
-	e.config.Logger.LogAttrs(ctx, slog.LevelInfo, "activation ended", attrs...)
+	e.config.Logger.LogAttrs(ctx, level, "activation ended", attrs...)
 }
 
-func setTiming(c echo.Context, t *timings) { c.Response().Header().Set(TimingHeader, t.header()) }
+func setTiming(w http.ResponseWriter, t *timings) {
+	w.Header()[TimingHeader] = []string{t.header()}
+}

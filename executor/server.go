@@ -8,9 +8,8 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
@@ -49,10 +48,10 @@ func (e *Executor) serve(ctx context.Context, address string, handler http.Handl
 		http: &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: limits.Header,
+			ReadTimeout:       limits.Body,
 			IdleTimeout:       limits.Idle,
 			MaxHeaderBytes:    limits.HeaderBytes,
 			BaseContext:       func(net.Listener) context.Context { return base },
-			ConnContext:       withConn,
 			ErrorLog:          log.New(serverLog{e.config.Logger}, "", 0),
 		},
 	}
@@ -136,9 +135,22 @@ func (e *Executor) newEcho() *echo.Echo {
 	return front
 }
 
+// recovered answers a request that panicked, where no middleware does.
+func (e *Executor) recovered(w http.ResponseWriter, r *http.Request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so, too
+		panic(p)
+	}
+	e.config.Logger.Error("request panicked", "path", shorten(r.URL.Path), "error", p, "stack", string(debug.Stack()))
+	_ = answer(w, http.StatusInternalServerError, errorBody(textInternal))
+}
+
 // health tells that the process lives.
 func (e *Executor) health(c echo.Context) error {
-	return e.answer(c, http.StatusOK, []byte(`{"status":"ok"}`))
+	return answer(c.Response(), http.StatusOK, []byte(`{"status":"ok"}`))
 }
 
 // ready tells whether requests are served.
@@ -146,7 +158,7 @@ func (e *Executor) ready(c echo.Context) error {
 	if e.gate.isShut() {
 		return errDraining()
 	}
-	return e.answer(c, http.StatusOK, []byte(`{"status":"ready"}`))
+	return answer(c.Response(), http.StatusOK, []byte(`{"status":"ready"}`))
 }
 
 // gated refuses requests once the executor drains.
@@ -159,90 +171,3 @@ func (e *Executor) gated(next echo.HandlerFunc) echo.HandlerFunc {
 		return next(c)
 	}
 }
-
-// limitedListener has connections wait once there are as many as slots holds.
-// The slots are shared by all listeners; a connection takes one after it was
-// accepted, so that a listener that waits for clients holds none.
-type limitedListener struct {
-	net.Listener
-	slots  chan struct{}
-	write  time.Duration // for a client to take what is written
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (l *limitedListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case l.slots <- struct{}{}:
-		return newLimitedConn(conn, l.slots, l.write), nil
-	case <-l.closed:
-		return nil, errors.Join(net.ErrClosed, conn.Close())
-	}
-}
-
-func (l *limitedListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-// limitedConn gives its slot back when it is closed, and closes when its client
-// takes too long to read. Its timers are made once for all its requests.
-type limitedConn struct {
-	net.Conn
-	slots   chan struct{}
-	once    sync.Once
-	timeout time.Duration
-	stuck   *time.Timer // closes it, while something is written
-	late    *time.Timer // ends reading, while a body is received
-}
-
-func newLimitedConn(conn net.Conn, slots chan struct{}, timeout time.Duration) *limitedConn {
-	return &limitedConn{
-		Conn: conn, slots: slots, timeout: timeout,
-		stuck: stopped(func() { _ = conn.Close() }),
-		late:  stopped(func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) }),
-	}
-}
-
-// stopped is a timer to be started by Reset.
-func stopped(do func()) *time.Timer {
-	timer := time.AfterFunc(time.Hour, do)
-	timer.Stop()
-	return timer
-}
-
-// Write is called by one goroutine at a time: net/http's.
-func (c *limitedConn) Write(p []byte) (int, error) {
-	c.stuck.Reset(c.timeout)
-	defer c.stuck.Stop()
-	return c.Conn.Write(p)
-}
-
-// expectBody ends reading unless gotBody is called within that time. That is a
-// timer's work because a read deadline would have to be taken back for what
-// follows.
-func (c *limitedConn) expectBody(within time.Duration) { c.late.Reset(within) }
-
-// gotBody tells whether it was called in time.
-func (c *limitedConn) gotBody() bool { return c.late.Stop() }
-
-func (c *limitedConn) Close() error {
-	c.stuck.Stop()
-	c.late.Stop()
-	err := c.Conn.Close()
-	c.once.Do(func() { <-c.slots })
-	return err
-}
-
-// connKey is the key of a request's connection in its context.
-type connKey struct{}
-
-func withConn(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, conn)
-}
-
-func connOf(ctx context.Context) *limitedConn { return ctx.Value(connKey{}).(*limitedConn) }

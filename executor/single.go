@@ -28,15 +28,28 @@ func (a alwaysSingle) acquire(context.Context) (*container, func(), error) {
 type single struct {
 	e      *Executor
 	finder finder
+	router http.Handler
 }
 
 func newSingle(e *Executor, f finder) http.Handler {
-	s := single{e, f}
 	front := e.newEcho()
+	s := single{e, f, front}
 	front.POST("/init", e.gated(s.init))
-	front.POST("/run", e.gated(s.run))
+	front.POST("/run", func(c echo.Context) error { return s.run(c.Response(), c.Request()) })
 	front.POST("/", e.gated(s.entry))
-	return front
+	return s
+}
+
+// ServeHTTP serves activations itself, as the multiplexed front does.
+func (s single) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost || r.URL.Path != "/run" || r.URL.RawPath != "" {
+		s.router.ServeHTTP(w, r)
+		return
+	}
+	defer s.e.recovered(w, r)
+	if err := s.run(w, r); err != nil {
+		s.e.refuse(w, r, err)
+	}
 }
 
 func (s single) init(c echo.Context) error {
@@ -52,21 +65,25 @@ func (s single) receiveUpload(c echo.Context, serve func(ct *container, body []b
 		return err
 	}
 	defer release()
-	body, free, err := s.e.receiver.receive(c, s.e.config.Limits.initBytes())
+	received, err := s.e.receiver.receive(c.Request(), s.e.config.Limits.initBytes())
 	if err != nil {
 		return err
 	}
-	defer free()
-	return serve(ct, body)
+	defer received.free()
+	return serve(ct, received.body)
 }
 
-func (s single) run(c echo.Context) error {
-	ct, release, err := s.finder.acquire(c.Request().Context())
+func (s single) run(w http.ResponseWriter, r *http.Request) error {
+	if !s.e.gate.enter() {
+		return errDraining()
+	}
+	defer s.e.gate.leave()
+	ct, release, err := s.finder.acquire(r.Context())
 	if err != nil {
 		return err
 	}
 	defer release()
-	return s.e.receiveRun(c, ct)
+	return s.e.receiveRun(w, r, ct)
 }
 
 // entry is OpenWhisk's single entry point, for platforms that know no other: one
@@ -84,7 +101,7 @@ func (s single) entry(c echo.Context) error {
 func (s single) enter(c echo.Context, ct *container, req entryRequest) error {
 	decodeInit := func() (initRequest, error) { return decodeInitValue(req.init) }
 	if req.init == nil {
-		return s.e.serveRun(c, ct, req.decodeRun)
+		return s.e.serveRun(c.Response(), c.Request(), ct, req.decodeRun)
 	}
 	if req.activation == nil && req.value == nil {
 		return s.e.serveInit(c, ct, decodeInit)
@@ -92,7 +109,7 @@ func (s single) enter(c echo.Context, ct *container, req entryRequest) error {
 	if err := s.e.observedInit(c, ct, decodeInit); err != nil {
 		return err
 	}
-	return s.e.serveRun(c, ct, req.decodeRun)
+	return s.e.serveRun(c.Response(), c.Request(), ct, req.decodeRun)
 }
 
 // entryRequest is the body of a POST /; fields that were not sent are nil.

@@ -4,11 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"os"
 	"sync"
-	"time"
-
-	"github.com/labstack/echo/v4"
 
 	"wasmwhisk/whisk"
 )
@@ -38,46 +34,76 @@ func (u *uploads) give(n int64) {
 	u.free += n
 }
 
-// receiver reads request bodies within limits.
+// smallBytes is up to where bodies are read into memory that is used again.
+const smallBytes = 16 << 10
+
+// receiver reads request bodies within limits. Their time is the server's doing.
 type receiver struct {
 	uploads *uploads
-	timeout time.Duration
+	small   sync.Pool // of *[smallBytes]byte
 }
 
-// receive reads a body of at most limit bytes, to be given back by free.
-func (r *receiver) receive(c echo.Context, limit int64) (body []byte, free func(), err error) {
-	req := c.Request()
+func newReceiver(bytes int64) *receiver {
+	return &receiver{
+		uploads: &uploads{free: bytes},
+		small:   sync.Pool{New: func() any { return new([smallBytes]byte) }},
+	}
+}
+
+// received is a body. It must be freed when nothing refers to it any more.
+type received struct {
+	body  []byte
+	from  *receiver
+	taken int64             // of the uploads
+	small *[smallBytes]byte // that the body lies in, or nil
+}
+
+func (b received) free() {
+	if b.taken > 0 {
+		b.from.uploads.give(b.taken)
+	}
+	if b.small != nil {
+		b.from.small.Put(b.small)
+	}
+}
+
+// receive reads a body of at most limit bytes.
+func (r *receiver) receive(req *http.Request, limit int64) (b received, err error) {
 	if req.ContentLength > limit {
-		return nil, nil, tooLarge(req.ContentLength, limit)
+		return b, tooLarge(req.ContentLength, limit)
 	}
-	expected := req.ContentLength
-	if expected < 0 {
-		expected = limit
+	if b, err = r.room(req.ContentLength, limit); err != nil {
+		return b, err
 	}
-	if expected > trustedBytes {
-		if !r.uploads.take(expected) {
-			return nil, nil, &whisk.Error{Kind: whisk.Unavailable, Message: "The executor is receiving too much at once."}
-		}
-		free = func() { r.uploads.give(expected) }
+	if b.small != nil {
+		b.body = b.small[:req.ContentLength]
+		_, err = io.ReadFull(req.Body, b.body)
 	} else {
-		free = func() {}
+		b.body, err = readAll(req.Body, req.ContentLength, limit)
 	}
-	if body, err = r.read(req, limit); err != nil {
-		free()
-		return nil, nil, err
+	if err != nil {
+		b.free()
+		return b, brokenBody(err)
 	}
-	return body, free, nil
+	return b, nil
 }
 
-// read has the client send its body within the time allowed.
-func (r *receiver) read(req *http.Request, limit int64) ([]byte, error) {
-	conn := connOf(req.Context())
-	conn.expectBody(r.timeout)
-	body, err := readAll(req.Body, req.ContentLength, limit)
-	if !conn.gotBody() && err == nil {
-		err = brokenBody(os.ErrDeadlineExceeded)
+// room is what there is for a body of n bytes, or of at most limit if n is
+// negative.
+func (r *receiver) room(n, limit int64) (received, error) {
+	if n >= 0 && n <= smallBytes {
+		return received{from: r, small: r.small.Get().(*[smallBytes]byte)}, nil
 	}
-	return body, err
+	if n < 0 {
+		n = limit
+	}
+	if n <= trustedBytes {
+		return received{from: r}, nil
+	}
+	if !r.uploads.take(n) {
+		return received{}, &whisk.Error{Kind: whisk.Unavailable, Message: "The executor is receiving too much at once."}
+	}
+	return received{from: r, taken: n}, nil
 }
 
 // readAll reads a body of n bytes, or of unknown length if n is negative. The
@@ -92,25 +118,22 @@ func readAll(from io.Reader, n, limit int64) ([]byte, error) {
 		body = append(make([]byte, 0, n), body...)[:n]
 		_, err = io.ReadFull(from, body[got:])
 	}
-	if err != nil {
-		return nil, brokenBody(err)
-	}
-	return body, nil
+	return body, err
 }
 
 func readUnknown(from io.Reader, limit int64) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(from, limit+1))
-	if err != nil {
-		return nil, brokenBody(err)
+	if err == nil && int64(len(body)) > limit {
+		err = tooLarge(0, limit)
 	}
-	if int64(len(body)) > limit {
-		return nil, tooLarge(0, limit)
-	}
-	return body, nil
+	return body, err
 }
 
 // brokenBody says that the client, not we, cut a request short.
 func brokenBody(err error) error {
+	if refused, ok := errors.AsType[*whisk.Error](err); ok {
+		return refused
+	}
 	message := "The request ended before its body was complete."
 	if timeout, ok := errors.AsType[interface {
 		error

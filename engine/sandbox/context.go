@@ -25,8 +25,8 @@ type deadlineContext struct {
 
 // waiter does the waiting.
 type waiter struct {
-	context.Context
-	cancel context.CancelFunc
+	context.Context //nolint:containedctx // this is a context itself
+	cancel          context.CancelFunc
 }
 
 // begin makes the context one of a new activation.
