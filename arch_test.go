@@ -41,6 +41,9 @@ var layers = []struct{ pkg, mayImport string }{
 	{"executor/action", "engine/... precompile whisk"},
 	{"executor", "engine/... executor/action precompile whisk"},
 
+	// The standalone control plane, lowest first.
+	{"whisk/store", "whisk"},
+
 	// For authors of actions.
 	{"actionsdk/...", "actionsdk/..."},
 	{"examples/...", "actionsdk/..."},

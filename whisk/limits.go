@@ -1,6 +1,9 @@
 package whisk
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // OpenWhisk's limits as its standalone server sets them.
 const (
@@ -24,3 +27,118 @@ const (
 	// base64, but still zipped.
 	MaxCodeBytes = 48 << 20
 )
+
+// ActionLimits are what one activation of an action may use. In JSON the timeout
+// is in milliseconds, memory and logs are in MB, as they are here.
+type ActionLimits struct {
+	Timeout     time.Duration
+	MemoryMB    int
+	LogsMB      int
+	Concurrency int
+	// Instances bounds the sandboxes of an action; 0 is no bound, and no field.
+	Instances int
+}
+
+// DefaultLimits are those of an action that names none.
+func DefaultLimits() ActionLimits {
+	return ActionLimits{
+		Timeout:     DefaultTimeout,
+		MemoryMB:    DefaultMemoryBytes >> 20,
+		LogsMB:      DefaultLogBytes >> 20,
+		Concurrency: 1,
+	}
+}
+
+// MarshalJSON gives every limit.
+func (l ActionLimits) MarshalJSON() ([]byte, error) {
+	ms := float64(l.Timeout.Milliseconds())
+	all := LimitsPut{Timeout: &ms, Memory: &l.MemoryMB, Logs: &l.LogsMB, Concurrency: &l.Concurrency}
+	if l.Instances != 0 {
+		all.Instances = &l.Instances
+	}
+	return Encode(all)
+}
+
+// UnmarshalJSON takes the default for what is missing.
+func (l *ActionLimits) UnmarshalJSON(data []byte) error {
+	var some LimitsPut
+	err := Decode(data, &some)
+	if err == nil {
+		*l, err = some.Over(DefaultLimits())
+	}
+	return err
+}
+
+// LimitsPut are the limits that a request names; nil is not named.
+type LimitsPut struct {
+	Timeout     *float64 `json:"timeout,omitempty"` // milliseconds
+	Memory      *int     `json:"memory,omitempty"`  // MB
+	Logs        *int     `json:"logs,omitempty"`    // MB
+	Concurrency *int     `json:"concurrency,omitempty"`
+	Instances   *int     `json:"instances,omitempty"`
+}
+
+// Over puts the limits that are named in the place of those of l. A nil
+// receiver names none.
+func (p *LimitsPut) Over(l ActionLimits) (ActionLimits, error) {
+	if p == nil {
+		return l, nil
+	}
+	if p.Timeout != nil {
+		ms := int64(*p.Timeout)
+		if float64(ms) != *p.Timeout || ms > math.MaxInt64/int64(time.Millisecond) {
+			return l, Malformed("time limit must be whole number")
+		}
+		l.Timeout = time.Duration(ms) * time.Millisecond
+	}
+	replace(&l.MemoryMB, p.Memory)
+	replace(&l.LogsMB, p.Logs)
+	replace(&l.Concurrency, p.Concurrency)
+	replace(&l.Instances, p.Instances)
+	return l, nil
+}
+
+func replace[T any](old *T, by *T) {
+	if by != nil {
+		*old = *by
+	}
+}
+
+// LimitBounds are the least and the most that an action's limits may be.
+type LimitBounds struct{ Min, Max ActionLimits }
+
+// DefaultBounds are the bounds of this platform: OpenWhisk's, but for memory
+// below 128 MB and concurrency above 1, which cost nothing here.
+func DefaultBounds() LimitBounds {
+	return LimitBounds{
+		Min: ActionLimits{Timeout: MinTimeout, MemoryMB: 1, LogsMB: 0, Concurrency: 1},
+		Max: ActionLimits{
+			Timeout:     MaxTimeout,
+			MemoryMB:    MaxMemoryBytes >> 20,
+			LogsMB:      MaxLogBytes >> 20,
+			Concurrency: 500,
+		},
+	}
+}
+
+// Check refuses limits out of bounds, in OpenWhisk's words.
+func (b LimitBounds) Check(l ActionLimits) error {
+	const below, exceeds = "%s %d%s below allowed threshold of %d%s", "%s %d%s exceeds allowed threshold of %d%s"
+	for _, c := range []struct {
+		what, whatTooMuch, unit string
+		is, least, most         int64
+	}{
+		{"duration", "duration", " milliseconds", l.Timeout.Milliseconds(), b.Min.Timeout.Milliseconds(), b.Max.Timeout.Milliseconds()},
+		{"memory", "memory size", " MB", int64(l.MemoryMB), int64(b.Min.MemoryMB), int64(b.Max.MemoryMB)},
+		{"log", "log size", " MB", int64(l.LogsMB), int64(b.Min.LogsMB), int64(b.Max.LogsMB)},
+		{"concurrency", "concurrency", "", int64(l.Concurrency), int64(b.Min.Concurrency), int64(b.Max.Concurrency)},
+	} {
+		switch {
+		case c.is < c.least:
+			return Errorf(BadRequest, below, c.what, c.is, c.unit, c.least, c.unit)
+		case c.is > c.most:
+			return Errorf(BadRequest, exceeds, c.whatTooMuch, c.is, c.unit, c.most, c.unit)
+		}
+	}
+	return nil
+}
