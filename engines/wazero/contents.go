@@ -39,11 +39,8 @@ type contents struct {
 	checked bool
 }
 
-// scratch is what finding dirty pages needs for a moment.
-type scratch struct {
-	entries []byte
-	pages   []int // in the kernel's unit
-}
+// span is a range of bytes in a slot.
+type span struct{ from, to int }
 
 // newContents takes bytes over. Zeros at their end are dropped.
 func newContents(bytes []byte, dirty dirtyFinder) (*contents, error) {
@@ -116,14 +113,17 @@ func (c *contents) undo(sl *slot) error {
 	if err := c.dirty.find(sl, scratch); err != nil {
 		return c.restoreUnseen(sl)
 	}
-	if len(scratch.pages) > keptPages {
+	dirty := 0
+	for _, s := range scratch.dirty {
+		dirty += s.to - s.from
+	}
+	if dirty > keptPages*os.Getpagesize() {
 		return c.restoreByMapping(sl)
 	}
-	unit := os.Getpagesize()
-	for _, page := range scratch.pages {
-		c.restoreRange(sl, page*unit, min((page+1)*unit, sl.used))
+	for _, s := range scratch.dirty {
+		c.restoreRange(sl, s.from, min(s.to, sl.used))
 	}
-	sl.resident = len(scratch.pages) * unit
+	sl.resident = dirty
 	return nil
 }
 

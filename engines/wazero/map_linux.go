@@ -2,10 +2,8 @@ package wazero
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"os"
-	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -106,66 +104,4 @@ func (f *imageFile) close() {
 		_ = unix.Munmap(f.data)
 	}
 	_ = unix.Close(f.fd)
-}
-
-// dirtyFinder finds the pages of a slot that are its own: written, rather than
-// those of the image or never touched. See pagemap.rst in the kernel's
-// documentation for the bits.
-type dirtyFinder struct {
-	pagemap *os.File // nil where it cannot be read
-	scratch *sync.Pool
-}
-
-const (
-	pagemapPresent = 1 << 63
-	pagemapSwapped = 1 << 62
-	pagemapFile    = 1 << 61
-)
-
-// newDirtyFinder tries whether the kernel tells. Without, it finds nothing, and
-// says so each time.
-func newDirtyFinder() dirtyFinder {
-	d := dirtyFinder{scratch: &sync.Pool{New: func() any { return new(scratch) }}}
-	if f, err := os.Open("/proc/self/pagemap"); err == nil {
-		d.pagemap = f
-	}
-	return d
-}
-
-// note is for operators where finding has to be done without.
-func (d dirtyFinder) note() string {
-	if d.pagemap != nil {
-		return ""
-	}
-	return "/proc/self/pagemap cannot be read: memories are put back as a whole, which takes longer"
-}
-
-func (d dirtyFinder) find(sl *slot, s *scratch) error {
-	if d.pagemap == nil {
-		return errNoPagemap
-	}
-	unit := os.Getpagesize()
-	n := (sl.used + unit - 1) / unit
-	if cap(s.entries) < n*8 {
-		s.entries = make([]byte, n*8)
-	}
-	entries := s.entries[:n*8]
-	at := int64(uintptr(unsafe.Pointer(unsafe.SliceData(sl.base)))/uintptr(unit)) * 8
-	if _, err := d.pagemap.ReadAt(entries, at); err != nil {
-		return err
-	}
-	s.pages = s.pages[:0]
-	for i := range n {
-		if e := binary.LittleEndian.Uint64(entries[i*8:]); e&pagemapSwapped != 0 || e&pagemapPresent != 0 && e&pagemapFile == 0 {
-			s.pages = append(s.pages, i)
-		}
-	}
-	return nil
-}
-
-// close may be called twice.
-func (d dirtyFinder) close() {
-	if d.pagemap != nil {
-		_ = d.pagemap.Close()
-	}
 }

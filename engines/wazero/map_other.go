@@ -30,6 +30,8 @@ func (*imageFile) close()                     {}
 // dirtyFinder finds nothing here.
 type dirtyFinder struct{ scratch *sync.Pool }
 
+type scratch struct{ dirty []span }
+
 func newDirtyFinder() dirtyFinder {
 	return dirtyFinder{scratch: &sync.Pool{New: func() any { return new(scratch) }}}
 }
