@@ -34,7 +34,7 @@ func (t *Template) Probe(ctx context.Context) (out Outcome) {
 	defer recoverInto(&out)
 	var timings Timings
 	prepared, err := t.prepare(ctx, &timings)
-	if err != nil || prepared.snapshot != nil {
+	if err != nil || prepared.started {
 		return Outcome{Status: StatusOf(err), Err: err, Timings: timings}
 	}
 	out = t.open(ctx, Activation{Input: json.RawMessage("{}")}).probe()
@@ -42,11 +42,12 @@ func (t *Template) Probe(ctx context.Context) (out Outcome) {
 	return out
 }
 
+// prepare tells no time for an action that wants no snapshot of its start-up: that
+// its instances are put back to before that takes next to none.
 func (t *Template) prepare(ctx context.Context, timings *Timings) (*preparation, error) {
-	if p := t.start.prepared.Load(); p != nil {
-		return p, nil
+	if t.start.prepared.Load() == nil && !t.policy.NoSnapshot {
+		defer measure(&timings.Snapshot)()
 	}
-	defer measure(&timings.Snapshot)()
 	return t.start.prepare(ctx)
 }
 

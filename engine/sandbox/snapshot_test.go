@@ -32,6 +32,7 @@ func TestStartUpIsSharedWhereThatIsSound(t *testing.T) {
 		name, src string
 		policy    sandbox.Policy
 		reason    string // why there is no snapshot
+		new       bool   // every activation takes a new instance
 	}{
 		{name: "pure", src: starting("")},
 		{name: "command", src: catProgram},
@@ -41,7 +42,12 @@ func TestStartUpIsSharedWhereThatIsSound(t *testing.T) {
 		{name: "output", src: starting(`(call $say (i32.const 1) (i32.const 0) (i32.const 12))`), reason: "fd_write"},
 		{name: "host", src: starting(`(drop (call $deadline))`), reason: "calls the host"},
 		{name: "unwanted", src: starting(""), policy: sandbox.Policy{NoSnapshot: true}, reason: "no snapshots"},
-		{name: "tables", src: forgetful, reason: "tables are written"},
+		{
+			name: "start function", src: strings.Replace(starting(`(drop (call $environ_sizes_get (i32.const 600) (i32.const 604)))`), `(func (export "_initialize")`,
+				`(start $first) (func $first (drop (call $environ_sizes_get (i32.const 600) (i32.const 604)))) (func (export "_initialize")`, 1),
+			reason: "environ_sizes_get", new: true,
+		},
+		{name: "tables", src: forgetful, reason: "tables are written", new: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -53,6 +59,7 @@ func TestStartUpIsSharedWhereThatIsSound(t *testing.T) {
 				} else {
 					assert.ErrorContains(t, why, tc.reason)
 				}
+				assert.Equal(t, !tc.new, sandbox.PutsBack(tpl))
 				for range 5 {
 					require.NoError(t, tpl.Run(t.Context(), activation(`{"ok":true}`)).Err)
 				}

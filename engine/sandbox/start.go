@@ -16,12 +16,14 @@ import (
 
 // start is where sandboxes of a program begin. Where that is sound it is a
 // snapshot, taken after the guest's start-up, so that no activation pays for
-// that; and instances are put back there after use rather than thrown away.
+// that; otherwise one taken before it. Instances are put back there after use
+// rather than thrown away.
 type start struct {
 	module   engine.Module
 	contract abi.Contract
 	limits   engine.Limits
 	mounts   []wasi.Mount // of whom it was made for; others' have the same names
+	anew     bool         // every sandbox goes through the guest's whole start-up
 
 	preparing sync.Mutex
 	prepared  atomic.Pointer[preparation]
@@ -32,7 +34,8 @@ type start struct {
 // preparation is what came of the attempt to take a snapshot.
 type preparation struct {
 	snapshot engine.Snapshot // nil if there is none
-	why      error           // there is none
+	started  bool            // the snapshot is of a guest that has started
+	why      error           // it is not
 }
 
 var errUnwanted = errors.New("the action or the engine has no snapshots")
@@ -43,9 +46,10 @@ func newStart(module engine.Module, contract abi.Contract, policy Policy) *start
 		contract: contract,
 		limits:   engine.Limits{MemoryPages: policy.Limits.MemoryPages},
 		mounts:   policy.Capabilities.Mounts,
+		anew:     policy.NoSnapshot,
 		idle:     newIdleInstances(),
 	}
-	if _, ok := module.(engine.Snapshotter); !ok || policy.NoSnapshot {
+	if _, ok := module.(engine.Snapshotter); !ok {
 		s.prepared.Store(&preparation{why: errUnwanted})
 	}
 	return s
@@ -62,13 +66,26 @@ func (s *start) prepare(ctx context.Context) (*preparation, error) {
 	if p := s.prepared.Load(); p != nil {
 		return p, nil
 	}
-	snapshot, err := s.capture(ctx)
-	if snapshot == nil && ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	p, err := s.attempt(ctx)
+	if err != nil {
+		return nil, err
 	}
-	p := &preparation{snapshot: snapshot, why: err}
 	s.prepared.Store(p)
 	return p, nil
+}
+
+// attempt takes the best snapshot that is sound.
+func (s *start) attempt(ctx context.Context) (*preparation, error) {
+	snapshot, why := s.capture(ctx, s.startUp)
+	if why == nil {
+		return &preparation{snapshot: snapshot, started: true}, nil
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	// That there is none even of a guest that has not started has the same reasons.
+	snapshot, _ = s.capture(ctx, s.notStarted)
+	return &preparation{snapshot: snapshot, why: why}, nil
 }
 
 // warmUp is exported by SDKs that make a snapshot sound whatever their start-up
@@ -77,8 +94,9 @@ func (s *start) prepare(ctx context.Context) (*preparation, error) {
 // not be done in each run.
 const warmUp = "ow_warm_up"
 
-// capture starts the guest with nothing of any activation, and takes its state.
-func (s *start) capture(ctx context.Context) (engine.Snapshot, error) {
+// capture makes a guest with nothing of any activation, does what brings it to
+// the state in question, and takes that.
+func (s *start) capture(ctx context.Context, bring func(context.Context, engine.Instance) (renews bool, err error)) (engine.Snapshot, error) {
 	out := newCapture(Limits{}.withDefaults())
 	system := wasi.NewSystem(s.nobody(out))
 	defer system.Close()
@@ -86,12 +104,12 @@ func (s *start) capture(ctx context.Context) (engine.Snapshot, error) {
 	defer hosts.Close()
 	ctx = host.NewContext(wasi.NewContext(ctx, system), hosts)
 
-	guest, err := s.begin(ctx)
+	guest, err := s.module.Instantiate(ctx, s.limits)
 	if err != nil {
 		return nil, err
 	}
 	defer guest.Close(context.WithoutCancel(ctx))
-	renews, err := s.warmUp(ctx, guest)
+	renews, err := bring(ctx, guest)
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +117,23 @@ func (s *start) capture(ctx context.Context) (engine.Snapshot, error) {
 		return nil, err
 	}
 	return s.module.(engine.Snapshotter).Capture(guest)
+}
+
+// startUp starts a guest, as far as that can be done for nobody.
+func (s *start) startUp(ctx context.Context, guest engine.Instance) (renews bool, err error) {
+	if s.anew {
+		return false, errUnwanted
+	}
+	if err := s.contract.Initialize(ctx, guest); err != nil {
+		return false, err
+	}
+	return s.warmUp(ctx, guest)
+}
+
+// notStarted leaves a guest as it was made: with the memory that its binary
+// describes, and nothing done yet but its start function.
+func (s *start) notStarted(context.Context, engine.Instance) (renews bool, err error) {
+	return false, nil
 }
 
 // warmUp tells whether the guest has one. A command that was built with an SDK
@@ -160,26 +195,27 @@ func (s *start) take(ctx context.Context, shelf uint32) (engine.Instance, error)
 	if err != nil {
 		return nil, err
 	}
-	if p.snapshot == nil {
-		return s.begin(ctx)
-	}
-	if guest := s.idle.take(shelf); guest != nil {
-		return guest, nil
-	}
-	return s.module.(engine.Snapshotter).Restore(ctx, p.snapshot, s.limits)
-}
-
-// begin starts a guest from nothing.
-func (s *start) begin(ctx context.Context) (engine.Instance, error) {
-	guest, err := s.module.Instantiate(ctx, s.limits)
-	if err != nil {
-		return nil, err
+	guest, err := s.get(ctx, p.snapshot, shelf)
+	if err != nil || p.started {
+		return guest, err
 	}
 	if err := s.contract.Initialize(ctx, guest); err != nil {
 		_ = guest.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
 	return guest, nil
+}
+
+// get gives an instance in the state of the snapshot, or one as it is made if
+// there is none.
+func (s *start) get(ctx context.Context, snapshot engine.Snapshot, shelf uint32) (engine.Instance, error) {
+	if snapshot == nil {
+		return s.module.Instantiate(ctx, s.limits)
+	}
+	if guest := s.idle.take(shelf); guest != nil {
+		return guest, nil
+	}
+	return s.module.(engine.Snapshotter).Restore(ctx, snapshot, s.limits)
 }
 
 // put takes an instance back whose last call ended with err.
@@ -197,14 +233,10 @@ func (s *start) recycle(guest engine.Instance, shelf uint32, err error) bool {
 	return ok && orderly(err) && s.prepared.Load().snapshot != nil && resetter.Reset() == nil && s.idle.put(resetter, shelf)
 }
 
-// orderly tells whether a guest came to an end of its own. What it answered does
-// not matter here.
+// orderly tells whether a guest came to an end of its own. What it answered, or
+// with which code it ended itself, does not matter here.
 func orderly(err error) bool {
-	if err == nil || is[*abi.ProtocolError](err) {
-		return true
-	}
-	exit, ok := errors.AsType[*engine.ExitError](err)
-	return ok && exit.Code == 0
+	return err == nil || is[*abi.ProtocolError](err) || is[*engine.ExitError](err)
 }
 
 func (s *start) close(ctx context.Context) error {
