@@ -3,13 +3,12 @@ package executor
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strconv"
 	"time"
 
-	"wasmwhisk/engine"
 	"wasmwhisk/engine/abi"
 	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/executor/action"
 	"wasmwhisk/whisk"
 )
 
@@ -99,14 +98,14 @@ func (e *Executor) run(ctx context.Context, c *container, req runRequest, now ti
 	leave, err := e.await(ctx, c, deadline)
 	if err != nil {
 		c.logs.end(sandbox.Logs{})
-		return sandbox.Outcome{Status: sandbox.DeveloperError, Err: err}, runFailure(err, limit)
+		return sandbox.Outcome{Status: sandbox.DeveloperError, Err: err}, action.RunFailure(err, limit)
 	}
 	defer leave()
 	out := a.Run(ctx, sandbox.Activation{Input: req.input, Context: req.context, Deadline: deadline})
 	c.logs.end(out.Logs)
 	t.add(phaseInstantiate, out.Timings.Instantiate)
 	t.add(phaseRun, out.Timings.Run)
-	return out, runFailure(out.Err, limit)
+	return out, action.RunFailure(out.Err, limit)
 }
 
 // await waits for a slot in the container, at most until the deadline.
@@ -117,36 +116,4 @@ func (e *Executor) await(ctx context.Context, c *container, deadline time.Time) 
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	return c.enter(ctx)
-}
-
-// runFailure is what the caller reads when an activation gave no result. The
-// sentences are OpenWhisk's; what follows them is the reason that we know.
-func runFailure(err error, limit time.Duration) error {
-	if err == nil {
-		return nil
-	}
-	fault := func(message string) error { return &whisk.Error{Kind: whisk.ActionFault, Message: message} }
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return fault(whisk.TextTimedOut(limit))
-	case errors.Is(err, abi.ErrNotDictionary):
-		return fault(whisk.TextNotAnObject)
-	}
-	if past, ok := errors.AsType[*engine.LimitError](err); ok {
-		return fault(pastLimit(past))
-	}
-	if sandbox.StatusOf(err) == sandbox.DeveloperError {
-		return fault(whisk.TextAbnormalRun + " (" + err.Error() + ")")
-	}
-	return err
-}
-
-func pastLimit(err *engine.LimitError) string {
-	switch err.What {
-	case "result":
-		return whisk.TextResultTooLarge(err.Wanted, err.Limit)
-	case "memory":
-		return whisk.TextMemoryExhausted
-	}
-	return whisk.TextAbnormalRun + " (" + err.Error() + ")"
 }

@@ -1,0 +1,174 @@
+package invoker
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+
+	"wasmwhisk/executor/action"
+)
+
+// warmActions keeps actions that were made ready, for as long as they are used
+// often enough. It is safe for concurrent use.
+type warmActions struct {
+	bound int           // on how many are kept
+	idle  time.Duration // that one may be unused
+
+	mu      sync.Mutex
+	actions map[string]*warmAction
+	unused  *list.List // of *warmAction, the longest unused in front
+}
+
+// warmAction is an action that is ready, or is being made.
+type warmAction struct {
+	key, revision string
+	ready         chan struct{} // closed when made or err is set
+	made          *action.Action
+	err           error
+
+	// These are guarded by the lock of all.
+	users  int
+	gone   bool // nobody new gets it
+	unused *list.Element
+	since  time.Time // unused
+}
+
+// makeFunc makes an action ready.
+type makeFunc func(context.Context) (*action.Action, action.Trial, error)
+
+func newWarmActions(bound int, idle time.Duration) *warmActions {
+	return &warmActions{bound: bound, idle: idle, actions: map[string]*warmAction{}, unused: list.New()}
+}
+
+// get gives the action of a key for use, to be given back to put. If it is not
+// there, or there in another revision, it is made; who comes meanwhile waits.
+// The trial is empty for all but the one who made it.
+func (w *warmActions) get(ctx context.Context, key, revision string, provide makeFunc) (*warmAction, action.Trial, error) {
+	a, first := w.join(key, revision)
+	var trial action.Trial
+	if first {
+		a.made, trial, a.err = provide(ctx)
+		close(a.ready)
+	}
+	select {
+	case <-a.ready:
+	case <-ctx.Done():
+		w.put(a)
+		return nil, trial, context.Cause(ctx)
+	}
+	if a.err != nil {
+		w.forget(a)
+		w.put(a)
+		return nil, trial, a.err
+	}
+	return a, trial, nil
+}
+
+// join makes the caller a user of the action of a key, and tells whether it has
+// to make it.
+func (w *warmActions) join(key, revision string) (a *warmAction, first bool) {
+	w.mu.Lock()
+	a, ok := w.actions[key]
+	var outdated *warmAction
+	if ok && a.revision != revision {
+		outdated, ok = w.removeLocked(a), false
+	}
+	if !ok {
+		a = &warmAction{key: key, revision: revision, ready: make(chan struct{})}
+		w.actions[key] = a
+	}
+	a.users++
+	if a.unused != nil {
+		w.unused.Remove(a.unused)
+		a.unused = nil
+	}
+	w.mu.Unlock()
+	outdated.close()
+	return a, !ok
+}
+
+// put ends a use.
+func (w *warmActions) put(a *warmAction) {
+	w.mu.Lock()
+	a.users--
+	var over *warmAction
+	switch {
+	case a.users > 0:
+	case a.gone:
+		over = a
+	default:
+		a.since = time.Now()
+		a.unused = w.unused.PushBack(a)
+		over = w.overLocked()
+	}
+	w.mu.Unlock()
+	over.close()
+}
+
+// overLocked takes the longest unused action out if there are too many.
+func (w *warmActions) overLocked() *warmAction {
+	if len(w.actions) <= w.bound {
+		return nil
+	}
+	return w.removeLocked(w.unused.Front().Value.(*warmAction))
+}
+
+// forget takes an action out that could not be made.
+func (w *warmActions) forget(a *warmAction) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !a.gone {
+		w.removeLocked(a)
+	}
+}
+
+// removeLocked takes an action out, and gives it back if it is to be closed:
+// otherwise its last user does that.
+func (w *warmActions) removeLocked(a *warmAction) *warmAction {
+	delete(w.actions, a.key)
+	a.gone = true
+	if a.unused != nil {
+		w.unused.Remove(a.unused)
+		a.unused = nil
+	}
+	if a.users > 0 {
+		return nil
+	}
+	return a
+}
+
+// close frees the action; nil and one that was never made have nothing to free.
+func (a *warmAction) close() {
+	if a != nil && a.made != nil {
+		a.made.Close()
+	}
+}
+
+// sweep removes what was unused for too long.
+func (w *warmActions) sweep(now time.Time) {
+	w.drop(func(a *warmAction) bool { return now.Sub(a.since) >= w.idle })
+}
+
+// closeAll removes whatever is not in use.
+func (w *warmActions) closeAll() { w.drop(func(*warmAction) bool { return true }) }
+
+// drop removes unused actions, the longest unused first, until one is to stay.
+func (w *warmActions) drop(goes func(*warmAction) bool) {
+	w.mu.Lock()
+	var dropped []*warmAction
+	for e := w.unused.Front(); e != nil && goes(e.Value.(*warmAction)); e = w.unused.Front() {
+		dropped = append(dropped, w.removeLocked(e.Value.(*warmAction)))
+	}
+	w.mu.Unlock()
+	for _, a := range dropped {
+		a.close()
+	}
+}
+
+// count is how many actions are kept.
+func (w *warmActions) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.actions)
+}
