@@ -93,7 +93,8 @@ func (e *ended) response() whisk.Response {
 
 // record is the record of an activation that had its turn at began.
 func (inv *Invocation) record(e ended, began, now time.Time) *whisk.Activation {
-	duration := now.Sub(began).Milliseconds()
+	start, end := whisk.At(began), whisk.At(now)
+	duration := int64(end - start)
 	annotations := append(inv.annotations(),
 		annotation("timeout", e.timedOut),
 		annotation("waitTime", max(began.Sub(inv.Received).Milliseconds(), 0)))
@@ -107,8 +108,8 @@ func (inv *Invocation) record(e ended, began, now time.Time) *whisk.Activation {
 		Subject:     inv.Subject,
 		ID:          inv.ID,
 		Cause:       inv.Cause,
-		Start:       whisk.At(began),
-		End:         whisk.At(now),
+		Start:       start,
+		End:         end,
 		Duration:    &duration,
 		Response:    e.response(),
 		Logs:        e.lines(inv.Action.Limits.LogsMB<<20, now),
