@@ -28,10 +28,12 @@ func TestActivationsFromOneSnapshotDiffer(t *testing.T) {
 		require.NoError(t, out.Err)
 		var answer struct {
 			Numbers map[string]string
-			Env     string
+			Env     []string
+			Found   bool
 		}
 		require.NoError(t, json.Unmarshal(out.Result, &answer))
-		assert.Equal(t, "KEY=value __OW_ACTIVATION_ID="+id, answer.Env)
+		assert.ElementsMatch(t, []string{"KEY=value", "__OW_ACTIVATION_ID=" + id}, answer.Env)
+		assert.False(t, answer.Found, "__OW_API_KEY, which is not set")
 		require.Len(t, answer.Numbers, 5)
 		for generator, number := range answer.Numbers {
 			assert.NotEqual(t, seen[generator], number, "%s in activation %s", generator, id)

@@ -30,29 +30,18 @@ func warmUp() {
 // inputRoom is for inputs that need no memory of their own.
 const inputRoom = 4 << 10
 
-// usual stands for what a run finds in its environment.
-const usual environ = "__OW_ACTIVATION_ID=00000000000000000000000000000000\x00" +
-	"__OW_TRANSACTION_ID=00000000000000000000000000000000\x00" +
-	"__OW_NAMESPACE=namespace\x00" +
-	"__OW_ACTION_NAME=/namespace/package/action\x00" +
-	"__OW_ACTION_VERSION=0.0.1\x00" +
-	"__OW_API_HOST=http://localhost:3233\x00" +
-	"__OW_API_KEY=00000000-0000-0000-0000-000000000000:0000000000000000\x00" +
-	"__OW_DEADLINE=1700000000000\x00"
-
 // rehearseRun does all of a run that is not the author's, and leaves nothing of
 // it but room: maps that have grown, and memory of the sizes that will be needed.
 // Making such room costs each run more than the rest of its environment.
 func rehearseRun() {
 	reactor.input = make([]byte, inputRoom)
 	makeRoom()
-	usual.set()
-	_, cancel := newContext(usual)
+	reactor.entries = rehearseEnviron()
+	_, cancel := newContext(usualEnviron)
 	cancel()
 	if reactor.rehearse != nil {
 		reactor.rehearse()
 	}
-	usual.unset()
 }
 
 // makeRoom allocates once in every size up to a few hundred bytes, with pointers
@@ -75,9 +64,12 @@ func renew() {
 	if !ok || env == reactor.environ {
 		return
 	}
-	reactor.environ.unset()
-	reactor.environ = env
-	env.set()
+	for name := range reactor.environ.all {
+		os.Unsetenv(name)
+	}
+	reactor.entries.set(env)
+	// Whatever runs from now on may move them.
+	reactor.environ, reactor.entries = env, nil
 }
 
 func activationContext() (Context, context.CancelFunc) {
@@ -100,18 +92,6 @@ func hostEnviron() (_ environ, ok bool) {
 	entries := make([]uint32, count)
 	ok = environGet(&entries[0], &raw[0]) == 0
 	return environ(unsafe.String(&raw[0], size)), ok
-}
-
-func (e environ) set() {
-	for name, value := range e.all {
-		os.Setenv(name, value)
-	}
-}
-
-func (e environ) unset() {
-	for name := range e.all {
-		os.Unsetenv(name)
-	}
 }
 
 func entropy() (seed [4]uint64) {

@@ -26,6 +26,7 @@ var reactor struct {
 	// What renew takes anew; without a warm-up there is nothing to renew.
 	generator *generator
 	environ   environ
+	entries   *entries // where to put it in the first run; nil for os.Setenv
 }
 
 // maxInput bounds an input: OpenWhisk's own bound is 1 MiB.

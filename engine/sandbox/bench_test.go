@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engine/abi"
 	"wasmwhisk/engine/host"
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/engines/wazero"
@@ -36,6 +37,17 @@ func benchTemplate(b *testing.B, binary []byte, policy sandbox.Policy) *sandbox.
 	return tpl
 }
 
+// usualContext is what an invoker tells of an activation.
+func usualContext() abi.Context {
+	return abi.Context{
+		{Name: "namespace", Value: "guest"},
+		{Name: "action_name", Value: "/guest/add"},
+		{Name: "activation_id", Value: "0123456789abcdef0123456789abcdef"},
+		{Name: "transaction_id", Value: "0123456789abcdef0123456789abcdef"},
+		{Name: "deadline", Value: "1700000000000"},
+	}
+}
+
 // BenchmarkFresh is one activation in a sandbox that is as new, the median of its
 // parts beside the mean of the whole: in an instance that was put back, and in a
 // new one that goes through the guest's start-up.
@@ -45,10 +57,13 @@ func BenchmarkFresh(b *testing.B) {
 		name   string
 		binary func() []byte
 		policy sandbox.Policy
+
+		context abi.Context
 	}{
 		{name: "wat", binary: func() []byte { return addGuest(b) }},
 		{name: "wat-anew", binary: func() []byte { return addGuest(b) }, policy: sandbox.Policy{NoSnapshot: true}},
 		{name: "go", binary: func() []byte { return goAddGuest(b, guest.Reactor) }},
+		{name: "go-with-context", binary: func() []byte { return goAddGuest(b, guest.Reactor) }, context: usualContext()},
 		{name: "go-anew", binary: func() []byte { return goAddGuest(b, guest.Reactor) }, policy: sandbox.Policy{NoSnapshot: true}},
 		{name: "go-command", binary: func() []byte { return goAddGuest(b, guest.Command) }},
 	} {
@@ -57,7 +72,7 @@ func BenchmarkFresh(b *testing.B) {
 			var instantiate, run, end []time.Duration
 			b.ReportAllocs()
 			for b.Loop() {
-				out := tpl.Run(b.Context(), sandbox.Activation{Input: add, Deadline: time.Now().Add(time.Minute)})
+				out := tpl.Run(b.Context(), sandbox.Activation{Input: add, Context: tc.context, Deadline: time.Now().Add(time.Minute)})
 				if out.Err != nil || string(out.Result) != `{"result":9}` {
 					b.Fatalf("Run = %s, %v", out.Result, out.Err)
 				}

@@ -16,12 +16,14 @@ import (
 
 type answer struct {
 	Numbers map[string]string
-	Env     string
+	Env     []string
+	Found   bool // a variable that is not in the environment
 }
 
 func main() {
 	actionsdk.Handle(func(actionsdk.Context, struct{}) (answer, error) {
-		return answer{Numbers: numbers(), Env: strings.Join(os.Environ(), " ")}, nil
+		_, found := os.LookupEnv("__OW_API_KEY")
+		return answer{Numbers: numbers(), Env: os.Environ(), Found: found}, nil
 	})
 }
 
