@@ -102,9 +102,9 @@ const (
 )
 
 // clampMemory leaves it to the engine to refuse a memory whose minimum is above
-// its own maximum, or above all.
+// its own maximum, or whose maximum no memory can have.
 func clampMemory(l limits, limit uint32) (limits, error) {
-	if limit == 0 || !l.unbounded() && (l.max <= limit || l.min > l.max) {
+	if limit == 0 || !l.unbounded() && (l.max <= limit || l.min > l.max || l.max > maxPages) {
 		return l, nil
 	}
 	if l.min > limit {

@@ -158,6 +158,11 @@ func (r *reader) funcType() {
 func (r *reader) imported() {
 	r.name()
 	r.name()
+	r.importedItem()
+}
+
+// importedItem walks over the kind and type of an import.
+func (r *reader) importedItem() {
 	switch kind := r.byte(); kind {
 	case 0:
 		r.index()
