@@ -29,6 +29,7 @@ var layers = []struct{ pkg, mayImport string }{
 	{"engine/abi", "engine"},
 
 	// Drivers, and the suite that holds them to the contract.
+	{"engines/wasmtime", "engine engine/rewrite"},
 	{"engines/wazero", "engine engine/wasi engine/rewrite"},
 	{"engine/enginetest", "engine/... internal/wat"},
 

@@ -3,6 +3,7 @@ module wasmwhisk
 go 1.26.0
 
 require (
+	github.com/bytecodealliance/wasmtime-go/v44 v44.0.0
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/rogpeppe/go-internal v1.16.0

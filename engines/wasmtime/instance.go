@@ -1,0 +1,225 @@
+//go:build cgo && linux && amd64
+
+package wasmtime
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/cgo"
+	"slices"
+	"unsafe"
+
+	"wasmwhisk/engine"
+)
+
+type instance struct {
+	module *module
+	from   state
+	c      *C.ww_instance // nil once it is closed
+	slot   *slot          // nil if the module has no memory
+	handle cgo.Handle
+	funcs  map[string]C.wasmtime_func_t
+
+	// Of the call that runs.
+	ctx     context.Context //nolint:containedctx // callbacks have no other way to it
+	stopped error           // why a host function or the ticker ended it
+	stack   [C.WW_HOST_VALUES]uint64
+}
+
+// maxTables bounds the tables of one instance. Toolchains make one or two.
+const maxTables = 1000
+
+func (m *module) instantiate(ctx context.Context, from state, limits engine.Limits) (_ *instance, err error) {
+	pre, err := m.enter()
+	if err != nil {
+		return nil, err
+	}
+	i := &instance{module: m, from: from}
+	i.handle = cgo.NewHandle(i)
+	i.c = C.ww_new(C.uintptr_t(i.handle), C.size_t(m.values))
+	if err := i.start(ctx, pre, limits); err != nil {
+		_ = i.Close(ctx)
+		return nil, err
+	}
+	return i, nil
+}
+
+func (i *instance) start(ctx context.Context, pre *C.wasmtime_instance_pre_t, limits engine.Limits) error {
+	if err := i.takeMemory(limits); err != nil {
+		return err
+	}
+	if err := i.begin(ctx); err != nil {
+		return err
+	}
+	r := i.module.runtime
+	C.ww_instantiate(enginePointer(r.engine), pre, i.c, C.int64_t(r.config.TableElements), maxTables)
+	i.end()
+	err := i.ending()
+	if _, ours := errors.AsType[*engineError](err); ours {
+		return &engine.InvalidModuleError{Err: fmt.Errorf("instantiate: %w", err)}
+	}
+	if err != nil {
+		return err
+	}
+	return i.startGlobals()
+}
+
+// takeMemory gets the instance a memory in its first state.
+func (i *instance) takeMemory(limits engine.Limits) (err error) {
+	if i.from.memories == nil {
+		return nil
+	}
+	limit := min(maxPages(limits), i.module.code.MemoryMax)
+	if i.from.pages > limit {
+		return &engine.LimitError{What: "memory", Unit: "pages", Limit: uint64(limit), Wanted: uint64(i.from.pages)}
+	}
+	size := int(i.from.pages) * engine.PageSize
+	if i.slot, err = i.from.memories.get(size); err != nil {
+		return err
+	}
+	i.c.memory = (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(i.slot.all)))
+	i.c.size = C.size_t(size)
+	i.c.limit = C.size_t(limit) * engine.PageSize
+	i.c.wants_memory = true
+	return nil
+}
+
+// maxPages is the most pages that an instance may have.
+func maxPages(limits engine.Limits) uint32 {
+	if limits.MemoryPages == 0 || limits.MemoryPages > engine.MaxPages {
+		return engine.MaxPages
+	}
+	return limits.MemoryPages
+}
+
+// begin and end stand around whatever may run the guest.
+func (i *instance) begin(ctx context.Context) error {
+	r := i.module.runtime
+	if err := r.calls.enter(ctx); err != nil {
+		return err
+	}
+	r.ticker.begin()
+	i.ctx, i.stopped = ctx, nil
+	return nil
+}
+
+// end lets go of the caller's context, which may hold a lot.
+func (i *instance) end() {
+	r := i.module.runtime
+	i.ctx = nil
+	r.ticker.end()
+	r.calls.leave()
+}
+
+func (i *instance) Call(ctx context.Context, export string, args ...uint64) ([]uint64, error) {
+	t := i.module.funcs[export]
+	if t == nil {
+		return nil, fmt.Errorf("%w: %q", engine.ErrNoExport, export)
+	}
+	if len(args) != len(t.Params) {
+		return nil, fmt.Errorf("call %q: %d arguments for %d parameters", export, len(args), len(t.Params))
+	}
+	if !numeric(t.Params) || !numeric(t.Results) {
+		return nil, &engine.InvalidModuleError{Err: fmt.Errorf("function %q does not take and give numbers only", export)}
+	}
+	return i.call(ctx, export, t, args)
+}
+
+func (i *instance) call(ctx context.Context, export string, t *engine.FuncType, args []uint64) ([]uint64, error) {
+	fn, err := i.function(export)
+	if err != nil {
+		return nil, err
+	}
+	if err := i.begin(ctx); err != nil {
+		return nil, err
+	}
+	values := unsafe.Slice((*rawValue)(unsafe.Add(unsafe.Pointer(i.c), unsafe.Sizeof(*i.c))), i.module.values)
+	for k, v := range args {
+		values[k].low = v
+	}
+	C.ww_call(i.c, fn, C.size_t(max(len(t.Params), len(t.Results))))
+	i.end()
+	if err := i.ending(); err != nil {
+		return nil, err
+	}
+	results := make([]uint64, len(t.Results))
+	for k := range results {
+		results[k] = values[k].low
+	}
+	return results, nil
+}
+
+// function looks an export up once.
+func (i *instance) function(export string) (fn C.wasmtime_func_t, err error) {
+	if fn, ok := i.funcs[export]; ok {
+		return fn, nil
+	}
+	name, size := chars(export)
+	if !bool(C.ww_find(i.c, name, size, &fn)) {
+		return fn, fmt.Errorf("%w: %q", engine.ErrNoExport, export)
+	}
+	if i.funcs == nil {
+		i.funcs = map[string]C.wasmtime_func_t{}
+	}
+	i.funcs[export] = fn
+	return fn, nil
+}
+
+func (i *instance) Memory() engine.Memory {
+	if !i.module.exportsMemory {
+		return nil
+	}
+	return i.bytes()
+}
+
+// bytes is the whole memory as it is now, nil if there is none.
+func (i *instance) bytes() []byte {
+	if i.slot == nil {
+		return nil
+	}
+	size := int(i.c.size)
+	return i.slot.all[:size:size]
+}
+
+var errGrown = errors.New("the memory has grown")
+
+func (i *instance) Reset() error {
+	if i.module.code.fixed != "" {
+		return errors.New(i.module.code.fixed)
+	}
+	if i.slot != nil {
+		if int(i.c.size) != i.slot.start {
+			return errGrown
+		}
+		if err := i.from.memories.contents.restore(i.slot, i.slot.start); err != nil {
+			return err
+		}
+	}
+	i.writeGlobals(i.from.globals)
+	if i.module.runtime.config.CheckResets && !slices.Equal(i.readGlobals(), i.from.globals) {
+		panic(fmt.Sprintf("wasmtime: globals that were put back are %x, want %x", i.readGlobals(), i.from.globals))
+	}
+	return nil
+}
+
+// Close puts the memory back only when the engine is through with it.
+func (i *instance) Close(context.Context) error {
+	if i.c == nil {
+		return nil
+	}
+	size := int(i.c.size)
+	C.ww_delete(i.c)
+	i.c = nil
+	i.handle.Delete()
+	if i.slot != nil {
+		i.from.memories.put(i.slot, size)
+	}
+	i.module.leave()
+	return nil
+}

@@ -1,0 +1,204 @@
+//go:build cgo && linux && amd64
+
+package wasmtime
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	wasmtime "github.com/bytecodealliance/wasmtime-go/v44"
+
+	"wasmwhisk/engine"
+)
+
+// module is compiled code with what its instances start from.
+type module struct {
+	runtime  *Runtime
+	compiled *wasmtime.Module
+	code     code
+	imports  []engine.Import
+	exports  []engine.Export
+	funcs    map[string]*engine.FuncType
+	values   int // the most that any call takes or gives
+	size     int64
+
+	exportsMemory bool
+
+	// initial is what the module's own data and globals make of an instance.
+	initial state
+	globals *globals
+
+	mu     sync.Mutex
+	pre    *C.wasmtime_instance_pre_t // nil until the first instance
+	users  int                        // instances
+	closed bool
+}
+
+// state is where an instance starts.
+type state struct {
+	memories *memories // nil without a memory
+	pages    uint32
+	globals  []C.uint64_t // of code.Globals; nil leaves the module's own
+}
+
+// newModule keeps of the code what instances need: neither the binary nor, once
+// it is where instances find it, the image.
+func newModule(r *Runtime, compiled *wasmtime.Module, c code) *module {
+	m := &module{
+		runtime:  r,
+		compiled: compiled,
+		code:     c,
+		imports:  c.imports(),
+		exports:  c.exports(),
+		funcs:    map[string]*engine.FuncType{},
+		size:     c.size,
+		globals:  newGlobals(c.Globals),
+	}
+	for _, x := range m.exports {
+		if x.Type == nil {
+			m.exportsMemory = true
+			continue
+		}
+		m.funcs[x.Name] = x.Type
+		m.values = max(m.values, len(x.Type.Params), len(x.Type.Results))
+	}
+	result := *c.Result
+	result.Binary, result.Image = nil, nil
+	m.code.Result = &result
+	if !c.HasMemory {
+		return m
+	}
+	for _, s := range c.Image {
+		m.size += int64(len(s.Data))
+	}
+	m.initial = state{pages: c.MemoryMin, memories: newMemories(r.budget, func() (*contents, error) {
+		return r.newContents(c.image())
+	})}
+	return m
+}
+
+func (m *module) Imports() []engine.Import { return m.imports }
+func (m *module) Exports() []engine.Export { return m.exports }
+func (m *module) Size() int64              { return m.size }
+
+// Close leaves the code to the last instance.
+func (m *module) Close(context.Context) error {
+	m.mu.Lock()
+	first := !m.closed
+	m.closed = true
+	last := first && m.users == 0
+	m.mu.Unlock()
+	if first && m.initial.memories != nil {
+		m.initial.memories.close()
+	}
+	if last {
+		m.release()
+	}
+	return nil
+}
+
+func (m *module) release() {
+	if m.pre != nil {
+		C.wasmtime_instance_pre_delete(m.pre)
+	}
+	m.compiled.Close()
+}
+
+var errClosed = errors.New("the module or snapshot was closed")
+
+// enter counts an instance, and gives what it is made from.
+func (m *module) enter() (*C.wasmtime_instance_pre_t, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, errClosed
+	}
+	if m.pre == nil {
+		text := C.ww_link(m.runtime.linker, modulePointer(m.compiled), &m.pre)
+		if err := errorOf("link", text); err != nil {
+			return nil, &engine.InvalidModuleError{Err: err}
+		}
+	}
+	m.users++
+	return m.pre, nil
+}
+
+func (m *module) leave() {
+	m.mu.Lock()
+	m.users--
+	last := m.closed && m.users == 0
+	m.mu.Unlock()
+	if last {
+		m.release()
+	}
+}
+
+func (m *module) Instantiate(ctx context.Context, limits engine.Limits) (engine.Instance, error) {
+	i, err := m.instantiate(ctx, m.initial, limits)
+	if err != nil {
+		return nil, err
+	}
+	if m.code.Start == "" {
+		return i, nil
+	}
+	if _, err := i.call(ctx, m.code.Start, &engine.FuncType{}, nil); err != nil {
+		_ = i.Close(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	return i, nil
+}
+
+// snapshot is a state that was captured.
+type snapshot struct {
+	module *module
+	state  state
+	size   int64
+}
+
+func (s *snapshot) Size() int64 { return s.size }
+
+func (s *snapshot) Close() error {
+	if s.state.memories != nil {
+		s.state.memories.close()
+	}
+	return nil
+}
+
+func (m *module) Capture(inst engine.Instance) (engine.Snapshot, error) {
+	i, ok := inst.(*instance)
+	if !ok || i.module != m {
+		return nil, fmt.Errorf("%w: the instance is of another module", engine.ErrNotCapturable)
+	}
+	if m.code.fixed != "" {
+		return nil, fmt.Errorf("%w: %s", engine.ErrNotCapturable, m.code.fixed)
+	}
+	s := &snapshot{module: m, state: state{globals: i.readGlobals()}}
+	if m.initial.memories == nil {
+		return s, nil
+	}
+	memory := i.bytes()
+	taken, err := m.runtime.newContents(memory)
+	if err != nil {
+		return nil, err
+	}
+	s.size = taken.size()
+	s.state.memories = newMemories(m.runtime.budget, nil)
+	s.state.memories.contents = taken
+	s.state.pages = uint32(len(memory) / engine.PageSize)
+	return s, nil
+}
+
+func (m *module) Restore(ctx context.Context, from engine.Snapshot, limits engine.Limits) (engine.Instance, error) {
+	s, ok := from.(*snapshot)
+	if !ok || s.module != m {
+		return nil, errors.New("restore: the snapshot is of another module")
+	}
+	return m.instantiate(ctx, s.state, limits)
+}

@@ -1,0 +1,161 @@
+//go:build cgo && linux && amd64
+
+package wasmtime
+
+/*
+#cgo CFLAGS: -O2
+#include "shim.h"
+#include <stdlib.h>
+*/
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"unsafe"
+
+	wasmtime "github.com/bytecodealliance/wasmtime-go/v44"
+
+	"wasmwhisk/engine"
+)
+
+var (
+	_ engine.Precompiler = (*Runtime)(nil)
+	_ engine.Snapshotter = (*module)(nil)
+	_ engine.Resetter    = (*instance)(nil)
+)
+
+// Missing says why this binary cannot open the engine, "" if it can.
+const Missing = ""
+
+// Runtime implements [engine.Precompiler].
+type Runtime struct {
+	config engine.Config
+	engine *wasmtime.Engine
+	linker *C.wasmtime_linker_t
+	ticker *ticker
+	calls  calls
+	budget *budget
+	dirty  dirtyFinder
+	open   opened
+}
+
+// idleBytes is the RAM that memories may keep which no instance uses.
+const idleBytes = 256 << 20
+
+// New returns an engine that compiles modules.
+func New(_ context.Context, config engine.Config) (engine.Precompiler, error) {
+	if config.TableElements == 0 {
+		config.TableElements = engine.DefaultTableElements
+	}
+	r := &Runtime{
+		config: config,
+		engine: newEngine(),
+		calls:  newCalls(),
+		budget: &budget{limit: idleBytes},
+		dirty:  newDirtyFinder(),
+	}
+	r.linker = C.wasmtime_linker_new(enginePointer(r.engine))
+	if err := r.defineHostFuncs(); err != nil {
+		C.wasmtime_linker_delete(r.linker)
+		r.engine.Close()
+		return nil, err
+	}
+	r.ticker = startTicker(r.engine)
+	return r, nil
+}
+
+// maxStack is how much native stack a guest may take: half of what the Go
+// runtime's threads have at the least.
+const maxStack = 512 << 10
+
+// newEngine switches off what nobody asked for; the rewriter refuses most of it
+// before the engine sees it. Support for garbage collection stays, since external
+// references need it.
+func newEngine() *wasmtime.Engine {
+	c := wasmtime.NewConfig()
+	c.SetEpochInterruption(true)
+	c.SetMaxWasmStack(maxStack)
+	c.SetWasmComponentModel(false)
+	c.SetWasmThreads(false)
+	c.SetWasmMemory64(false)
+	c.SetWasmMultiMemory(false)
+	c.SetWasmTailCall(false)
+	c.SetWasmFunctionReferences(false)
+	c.SetWasmGC(false)
+	c.SetWasmRelaxedSIMD(false)
+	c.SetWasmWideArithmetic(false)
+	c.SetMemoryInitCOWSet(false) // memories are ours
+	C.ww_setup((*C.wasm_config_t)(first(unsafe.Pointer(c))))
+	return wasmtime.NewEngineWithConfig(c)
+}
+
+// first is the pointer that a value of wasmtime-go wraps, its first field. A test
+// holds the library to that.
+func first(value unsafe.Pointer) unsafe.Pointer { return *(*unsafe.Pointer)(value) }
+
+func enginePointer(e *wasmtime.Engine) *C.wasm_engine_t {
+	return (*C.wasm_engine_t)(first(unsafe.Pointer(e)))
+}
+
+func modulePointer(m *wasmtime.Module) *C.wasmtime_module_t {
+	return (*C.wasmtime_module_t)(first(unsafe.Pointer(m)))
+}
+
+func (r *Runtime) Info() engine.Info {
+	return engine.Info{Name: "wasmtime", Version: version(), Mode: "compiler", Note: r.dirty.note()}
+}
+
+// version is that of the wasmtime-go module in this binary.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, dep := range info.Deps {
+		if dep.Path == "github.com/bytecodealliance/wasmtime-go/v44" {
+			return dep.Version
+		}
+	}
+	return "unknown"
+}
+
+func (r *Runtime) Compile(_ context.Context, binary []byte) (engine.Module, error) {
+	c, err := prepare(binary, r.config)
+	if err != nil {
+		return nil, err
+	}
+	compiled, err := wasmtime.NewModule(r.engine, c.Binary)
+	if err != nil {
+		return nil, &engine.InvalidModuleError{Err: err}
+	}
+	return newModule(r, compiled, c), nil
+}
+
+// Close may be called twice.
+func (r *Runtime) Close(context.Context) error {
+	if !r.open.close() {
+		return nil
+	}
+	r.ticker.stop()
+	C.wasmtime_linker_delete(r.linker)
+	r.engine.Close()
+	r.dirty.close()
+	return nil
+}
+
+// goText takes a text that C allocated.
+func goText(text *C.char) string {
+	defer C.free(unsafe.Pointer(text))
+	return C.GoString(text)
+}
+
+// errorOf is the error that a function of the shim gave, nil for none.
+func errorOf(doing string, text *C.char) error {
+	if text == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, errors.New(goText(text)))
+}
