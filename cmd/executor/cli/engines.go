@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -12,16 +14,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"wasmwhisk/engine"
+	wasmtimeengine "wasmwhisk/engines/wasmtime"
 	wazeroengine "wasmwhisk/engines/wazero"
 )
 
 // defaultEngine is what --engine names where nobody says otherwise.
 const defaultEngine = "wazero"
 
-// engineEntry is an engine that this binary can open.
+// engineEntry is an engine that this program knows.
 type engineEntry struct {
 	name, about string
 	open        func(context.Context, engine.Config) (engine.WasmRuntime, error)
+
+	// missing says why this binary cannot open it, "" if it can.
+	missing string
 }
 
 func engines() []engineEntry {
@@ -40,6 +46,14 @@ func engines() []engineEntry {
 				return wazeroengine.NewInterpreter(ctx, c)
 			},
 		},
+		{
+			name:    "wasmtime",
+			about:   "compiles to faster machine code, more slowly",
+			missing: wasmtimeengine.Missing,
+			open: func(ctx context.Context, c engine.Config) (engine.WasmRuntime, error) {
+				return wasmtimeengine.New(ctx, c)
+			},
+		},
 	}
 }
 
@@ -50,6 +64,9 @@ func openRuntime(ctx context.Context, name string, config engine.Config) (engine
 	if i < 0 {
 		return nil, errUsage(fmt.Errorf("there is no engine %q; this binary has %s", name, strings.Join(engineNames(), ", ")))
 	}
+	if missing := all[i].missing; missing != "" {
+		return nil, errUsage(fmt.Errorf("this binary does not have engine %s: it %s", name, missing))
+	}
 	rt, err := all[i].open(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open engine %s: %w", name, err)
@@ -57,10 +74,13 @@ func openRuntime(ctx context.Context, name string, config engine.Config) (engine
 	return rt, nil
 }
 
+// engineNames are the engines that this binary has.
 func engineNames() []string {
 	var names []string
 	for _, e := range engines() {
-		names = append(names, e.name)
+		if e.missing == "" {
+			names = append(names, e.name)
+		}
 	}
 	return names
 }
@@ -73,10 +93,16 @@ func addEngineFlag(cmd *cobra.Command) *string {
 // engineReport is one row of the engines command.
 type engineReport struct {
 	Name    string `json:"name"`
-	Version string `json:"version"`
-	Mode    string `json:"mode"`
+	Version string `json:"version,omitempty"`
+	Mode    string `json:"mode,omitempty"`
 	Default bool   `json:"default"`
 	About   string `json:"about"`
+
+	// Features are what the engine can do beyond running modules.
+	Features []string `json:"features"`
+
+	// Missing says why this binary cannot open the engine.
+	Missing string `json:"missing,omitempty"`
 	Note    string `json:"note,omitempty"`
 }
 
@@ -100,28 +126,65 @@ func newEnginesCommand(env *Env) *cobra.Command {
 	return cmd
 }
 
-// describeEngines opens every engine: what is listed works.
+// describeEngines opens every engine that is there: what is listed works.
 func describeEngines(ctx context.Context) ([]engineReport, error) {
 	var reports []engineReport
 	for _, e := range engines() {
-		rt, err := e.open(ctx, engine.Config{})
-		if err != nil {
-			return nil, fmt.Errorf("open engine %s: %w", e.name, err)
+		report := engineReport{Name: e.name, Default: e.name == defaultEngine, About: e.about, Missing: e.missing}
+		if e.missing == "" {
+			if err := report.probe(ctx, e); err != nil {
+				return nil, fmt.Errorf("engine %s: %w", e.name, err)
+			}
 		}
-		info := rt.Info()
-		reports = append(reports, engineReport{e.name, info.Version, info.Mode, e.name == defaultEngine, e.about, info.Note})
-		if err := rt.Close(ctx); err != nil {
-			return nil, fmt.Errorf("close engine %s: %w", e.name, err)
-		}
+		reports = append(reports, report)
 	}
 	return reports, nil
 }
 
+// probe finds out what an engine can do.
+func (r *engineReport) probe(ctx context.Context, e engineEntry) error {
+	rt, err := e.open(ctx, engine.Config{})
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	info := rt.Info()
+	r.Version, r.Mode, r.Note = info.Version, info.Mode, info.Note
+	r.Features, err = features(ctx, rt)
+	return errors.Join(err, rt.Close(ctx))
+}
+
+// features are the parts of the contract that an engine may leave out.
+func features(ctx context.Context, rt engine.WasmRuntime) (names []string, err error) {
+	const emptyModule = "\x00asm\x01\x00\x00\x00"
+	if _, ok := rt.(engine.Precompiler); ok {
+		names = append(names, "artefacts")
+	}
+	module, err := rt.Compile(ctx, []byte(emptyModule))
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := module.(engine.Snapshotter); ok {
+		names = append(names, "snapshots")
+	}
+	instance, err := module.Instantiate(ctx, engine.Limits{})
+	if err != nil {
+		return nil, errors.Join(err, module.Close(ctx))
+	}
+	if _, ok := instance.(engine.Resetter); ok {
+		names = append(names, "reset")
+	}
+	return names, errors.Join(instance.Close(ctx), module.Close(ctx))
+}
+
 func printEngines(env *Env, reports []engineReport) error {
 	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ENGINE\tVERSION\tMODE\tABOUT")
+	fmt.Fprintln(w, "ENGINE\tVERSION\tMODE\tFEATURES\tABOUT")
 	for _, r := range reports {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Name, r.Version, r.Mode, r.About)
+		about := r.About
+		if r.Missing != "" {
+			about = "not in this binary: " + r.Missing
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Name, dash(r.Version), dash(r.Mode), dash(strings.Join(r.Features, ",")), about)
 	}
 	for _, r := range reports {
 		if r.Note != "" {
@@ -131,3 +194,6 @@ func printEngines(env *Env, reports []engineReport) error {
 	fmt.Fprintf(w, "\nplatform: %s/%s\n", runtime.GOOS, runtime.GOARCH)
 	return w.Flush()
 }
+
+// dash stands for nothing in a table.
+func dash(text string) string { return cmp.Or(text, "-") }
