@@ -19,6 +19,16 @@ type Snapshot interface {
 	Close() error
 }
 
+// Adopter is implemented by snapshots that can take over the instance that they
+// were captured from.
+type Adopter interface {
+	Snapshot
+
+	// Adopt makes the instance, which was not called since it was captured, one
+	// as Restore gives it. After an error it is what it was.
+	Adopt(inst Instance) error
+}
+
 // Snapshotter is implemented by modules whose instances can be captured.
 type Snapshotter interface {
 	Module

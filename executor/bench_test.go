@@ -166,16 +166,19 @@ type rawClient struct {
 	conn    net.Conn
 	in      *bufio.Reader
 	request []byte
+	next    func() []byte // gives the next request, if they differ
 	err     error
 }
 
 func newRawClient(b testing.TB, url, body string) *rawClient {
 	b.Helper()
-	address := strings.TrimPrefix(url, "http://")
-	conn, err := net.Dial("tcp", address)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	require.NoError(b, err)
-	request := fmt.Sprintf("POST /add/run HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", address, len(body), body)
-	return &rawClient{conn: conn, in: bufio.NewReader(conn), request: []byte(request)}
+	return &rawClient{conn: conn, in: bufio.NewReader(conn), request: rawPost("/add/run", body)}
+}
+
+func rawPost(path, body string) []byte {
+	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
 }
 
 // ask sends requests until then, one after the other, and tells how long each
@@ -193,35 +196,47 @@ func (c *rawClient) ask(until time.Time) (took []time.Duration) {
 }
 
 func (c *rawClient) once() error {
-	if _, err := c.conn.Write(c.request); err != nil {
-		return err
+	if c.next != nil {
+		c.request = c.next()
+	}
+	return c.want(c.request, `{"result":7}`)
+}
+
+// want sends a request that must be answered so.
+func (c *rawClient) want(request []byte, answer string) error {
+	status, body, err := c.exchange(request)
+	if err == nil && (status != 200 || string(body) != answer) {
+		err = fmt.Errorf("status %d, body %q", status, body)
+	}
+	return err
+}
+
+// exchange sends a request and gives its answer, whose body must be short.
+func (c *rawClient) exchange(request []byte) (status int, body []byte, err error) {
+	if _, err := c.conn.Write(request); err != nil {
+		return 0, nil, err
 	}
 	length := 0
-	for first := true; ; first = false {
+	for {
 		line, err := c.in.ReadSlice('\n')
 		if err != nil {
-			return err
-		}
-		if first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
-			return fmt.Errorf("answer %q", line)
-		}
-		if digits, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(digits))); err != nil {
-				return err
-			}
+			return 0, nil, err
 		}
 		if len(line) == 2 {
 			break
 		}
+		if status == 0 {
+			status, err = strconv.Atoi(string(line[len("HTTP/1.1 "):][:3]))
+		} else if digits, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
+			length, err = strconv.Atoi(string(bytes.TrimSpace(digits)))
+		}
+		if err != nil {
+			return 0, nil, err
+		}
 	}
-	body := make([]byte, 64)[:length]
-	if _, err := io.ReadFull(c.in, body); err != nil {
-		return err
-	}
-	if string(body) != `{"result":7}` {
-		return fmt.Errorf("body %q", body)
-	}
-	return nil
+	body = make([]byte, 512)[:length]
+	_, err = io.ReadFull(c.in, body)
+	return status, body, err
 }
 
 // BenchmarkInit measures the first /init of code never seen, and that of code

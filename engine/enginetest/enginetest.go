@@ -102,6 +102,7 @@ func testCases() []testCase {
 
 		{name: "instances start from snapshots", run: testSnapshots},
 		{name: "instances are put back", run: testResets},
+		{name: "captured instances are adopted", run: testAdoption},
 		{name: "instances that have grown are put back whole or not at all", run: testResetAfterGrowth},
 		{name: "instances that have grown as far as they may", run: testResetAfterLargestGrowth},
 		{name: "state that no snapshot holds", run: testUncapturable},

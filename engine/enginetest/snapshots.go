@@ -116,6 +116,34 @@ func testResets(t *testing.T, e *env) {
 	}
 }
 
+// testAdoption has instances stay what they were when they were captured.
+func testAdoption(t *testing.T, e *env) {
+	for _, pages := range []int{2, 40} {
+		t.Run(fmt.Sprintf("%d pages", pages), func(t *testing.T) {
+			m := snapshotter(t, e.module(t, stateful(pages)))
+			instance := instantiate(t, m, engine.Limits{})
+			_, err := instance.Call(t.Context(), "dirty", 12345)
+			require.NoError(t, err)
+			snapshot, err := m.Capture(instance)
+			require.NoError(t, err)
+			defer snapshot.Close()
+			adopter, ok := snapshot.(engine.Adopter)
+			if !ok {
+				t.Skip("this engine adopts no instances")
+			}
+			want, sum := bytes.Clone(instance.Memory()), call(t, restore(t, m, snapshot), "sum")
+			require.NoError(t, adopter.Adopt(instance))
+			for range 20 {
+				require.True(t, bytes.Equal(want, instance.Memory()), "memory of an adopted instance")
+				require.Equal(t, sum, call(t, instance, "sum"))
+				_, err := instance.Call(t.Context(), "dirty", uint64(rand.Uint32()))
+				require.NoError(t, err)
+				require.NoError(t, instance.(engine.Resetter).Reset())
+			}
+		})
+	}
+}
+
 // testResetAfterGrowth lets an engine refuse to put back a memory that has grown.
 // One that does it gives the guest the memory that it started with, and nothing
 // beyond.

@@ -108,7 +108,12 @@ func (s *start) capture(ctx context.Context, bring func(context.Context, engine.
 	if err != nil {
 		return nil, err
 	}
-	defer guest.Close(context.WithoutCancel(ctx))
+	kept := false
+	defer func() {
+		if !kept {
+			_ = guest.Close(context.WithoutCancel(ctx))
+		}
+	}()
 	renews, err := bring(ctx, guest)
 	if err != nil {
 		return nil, err
@@ -116,7 +121,20 @@ func (s *start) capture(ctx context.Context, bring func(context.Context, engine.
 	if err := sound(system, hosts, renews); err != nil {
 		return nil, err
 	}
-	return s.module.(engine.Snapshotter).Capture(guest)
+	snapshot, err := s.module.(engine.Snapshotter).Capture(guest)
+	if err != nil {
+		return nil, err
+	}
+	kept = s.keep(guest, snapshot)
+	return snapshot, nil
+}
+
+// keep has the guest that was captured serve the first activation, if it is as
+// good as one from the snapshot.
+func (s *start) keep(guest engine.Instance, captured engine.Snapshot) bool {
+	resetter, resets := guest.(engine.Resetter)
+	adopter, adopts := captured.(engine.Adopter)
+	return resets && adopts && adopter.Adopt(guest) == nil && s.idle.put(resetter, 0)
 }
 
 // startUp starts a guest, as far as that can be done for nobody.

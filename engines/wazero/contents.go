@@ -44,10 +44,7 @@ type span struct{ from, to int }
 
 // newContents takes bytes over. Zeros at their end are dropped.
 func newContents(bytes []byte, dirty dirtyFinder) (*contents, error) {
-	end := len(bytes)
-	for end > 0 && bytes[end-1] == 0 {
-		end--
-	}
+	end := contentEnd(bytes)
 	c := &contents{bytes: bytes[:end], dirty: dirty}
 	if end <= copiedBytes {
 		c.bytes = slices.Clone(c.bytes)
@@ -63,6 +60,15 @@ func newContents(bytes []byte, dirty dirtyFinder) (*contents, error) {
 	}
 	c.file, c.bytes = file, file.view()[:end]
 	return c, nil
+}
+
+// contentEnd is where the zeros at the end of b begin.
+func contentEnd(b []byte) int {
+	var zeros [1 << 10]byte
+	for bytes.HasSuffix(b, zeros[:]) {
+		b = b[:len(b)-len(zeros)]
+	}
+	return len(bytes.TrimRight(b, "\x00"))
 }
 
 func (c *contents) size() int64 { return int64(len(c.bytes)) }
@@ -125,6 +131,24 @@ func (c *contents) undo(sl *slot) error {
 	}
 	sl.resident = dirty
 	return nil
+}
+
+// writtenEnd is where what was written to a slot ends.
+func (c *contents) writtenEnd(sl *slot) int {
+	scratch := c.dirty.scratch.Get().(*scratch)
+	defer c.dirty.scratch.Put(scratch)
+	if c.dirty.find(sl, scratch) != nil {
+		return sl.used
+	}
+	end, written := 0, 0
+	for _, s := range scratch.dirty {
+		end = max(end, s.to)
+		written += s.to - s.from
+	}
+	if written > keptPages*os.Getpagesize() {
+		return sl.used // there may be more
+	}
+	return end
 }
 
 // restoreUnseen puts a slot back where the kernel does not tell what changed.

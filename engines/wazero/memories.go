@@ -92,6 +92,34 @@ func (m *memories) reserve(bytes int) (*slot, error) {
 	return sl, nil
 }
 
+// mapped tells whether slots show a file.
+func (m *memories) mapped() bool { return m != nil && m.contents.file != nil }
+
+// end is where the last of size bytes that are not zero may be. Where nothing was
+// written nothing is read: a page that was read looks as if it had been written.
+func (m *memories) end(sl *slot, size int) int {
+	if m.mapped() {
+		return size
+	}
+	return min(size, m.contents.writtenEnd(sl))
+}
+
+// adopt counts a user whose slot holds the contents already.
+func (m *memories) adopt(sl *slot) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return errClosedMemories
+	}
+	if m.contents.file != nil {
+		if err := m.contents.fill(sl); err != nil {
+			return err
+		}
+	}
+	m.users++
+	return nil
+}
+
 // put takes a slot back that no guest uses any more.
 func (m *memories) put(sl *slot) {
 	if m.contents.restore(sl) != nil || !m.keep(sl) {

@@ -198,7 +198,7 @@ func (m *module) Capture(inst engine.Instance) (engine.Snapshot, error) {
 		return s, nil
 	}
 	memory := i.memory.bytes()
-	taken, err := m.runtime.newContents(memory)
+	taken, err := m.runtime.newContents(memory[:i.from.memories.end(i.memory.slot, len(memory))])
 	if err != nil {
 		return nil, err
 	}
@@ -207,6 +207,25 @@ func (m *module) Capture(inst engine.Instance) (engine.Snapshot, error) {
 	s.state.memories.contents = taken
 	s.state.pages = uint32(len(memory) / engine.PageSize)
 	return s, nil
+}
+
+var errNotAdopted = errors.New("the instance stays with what it started from")
+
+// Adopt leaves an instance alone whose memory is a mapping: what it shows where
+// the snapshot ends would stay.
+func (s *snapshot) Adopt(inst engine.Instance) error {
+	i, ok := inst.(*instance)
+	if !ok || i.module != s.module || i.from.memories.mapped() {
+		return errNotAdopted
+	}
+	if i.memory.slot != nil {
+		if err := s.state.memories.adopt(i.memory.slot); err != nil {
+			return err
+		}
+		i.from.memories.leave()
+	}
+	i.from, i.memory.start = s.state, i.memory.size
+	return nil
 }
 
 func (m *module) Restore(ctx context.Context, from engine.Snapshot, limits engine.Limits) (engine.Instance, error) {
