@@ -34,7 +34,7 @@ const (
 // command it serves. It ends early when ctx does.
 func Main(ctx context.Context, env *Env, args []string) int {
 	root := newRootCommand(env)
-	root.SetArgs(args)
+	root.SetArgs(joinPairs(args))
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
@@ -91,7 +91,7 @@ environment, then the file.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return errUsage(err) })
 	root.PersistentFlags().String("config", "", "read flags from `FILE`")
 	root.Flags().AddFlagSet(serve.Flags())
-	root.AddCommand(serve, newQuickstartCommand(env), newRunCommand(env), newPrecompileCommand(env),
+	root.AddCommand(serve, newQuickstartCommand(env), newRunCommand(env), newInvokeCommand(env), newPrecompileCommand(env),
 		newEnginesCommand(env), newVersionCommand(env), newCompileChildCommand(env))
 	return root
 }
