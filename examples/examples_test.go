@@ -271,6 +271,18 @@ func TestWatAdd(t *testing.T) {
 	}
 }
 
+func TestCAdd(t *testing.T) {
+	t.Parallel()
+	tpl := newTemplate(t, newRuntime(t), guesttest.BuildC(t, "c/add.c"), sandbox.Capabilities{})
+	assert.Equal(t, abi.Reactor, tpl.Contract())
+	for _, r := range append(addRuns(),
+		run{event: `["param1",1]`, want: `{"error":"Expected param1 to be present"}`},
+		run{event: `{"param1":7,"param1":[{"param2":1}],"param1":1,"param2":2}`, want: `{"result":3}`},
+	) {
+		r.on(t, tpl)
+	}
+}
+
 func build(t *testing.T, name string, mode guest.Mode) []byte {
 	return guesttest.Build(t, "wasmwhisk/examples/"+name, mode)
 }

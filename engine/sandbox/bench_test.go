@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"os"
 	"runtime/debug"
@@ -25,16 +26,30 @@ import (
 )
 
 // benchTemplate compiles a guest on the default engine.
-func benchTemplate(b *testing.B, binary []byte, policy sandbox.Policy) *sandbox.Template {
+func benchTemplate(b *testing.B, binary []byte, policy sandbox.Policy, wrap ...func(engine.Module) engine.Module) *sandbox.Template {
 	b.Helper()
 	rt, err := wazero.NewCompiler(b.Context(), engine.Config{HostFuncs: sandbox.HostFuncs()})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = rt.Close(b.Context()) })
 	module, err := rt.Compile(b.Context(), binary)
 	require.NoError(b, err)
+	for _, w := range wrap {
+		module = w(module)
+	}
 	tpl, err := sandbox.New(sandbox.NewProgram(module), sandbox.HostFuncs(), policy)
 	require.NoError(b, err)
 	return tpl
+}
+
+// neverReset hides that instances can be put back, so that each activation has a
+// new one, from the snapshot.
+func neverReset(m engine.Module) engine.Module { return unresettable{m.(engine.Snapshotter)} }
+
+type unresettable struct{ engine.Snapshotter }
+
+func (m unresettable) Restore(ctx context.Context, from engine.Snapshot, limits engine.Limits) (engine.Instance, error) {
+	i, err := m.Snapshotter.Restore(ctx, from, limits)
+	return struct{ engine.Instance }{i}, err
 }
 
 // usualContext is what an invoker tells of an activation.
@@ -49,37 +64,45 @@ func usualContext() abi.Context {
 }
 
 // BenchmarkFresh is one activation in a sandbox that is as new, the median of its
-// parts beside the mean of the whole: in an instance that was put back, and in a
-// new one that goes through the guest's start-up.
+// parts beside the mean of the whole: in an instance that was put back, in a new
+// one from the snapshot, and in a new one that goes through the guest's start-up.
 func BenchmarkFresh(b *testing.B) {
 	add := json.RawMessage(`{"param1":5,"param2":4}`)
+	fromSnapshot := []func(engine.Module) engine.Module{neverReset}
 	for _, tc := range []struct {
-		name   string
-		binary func() []byte
-		policy sandbox.Policy
-
+		name    string
+		binary  func(*testing.B) []byte
+		policy  sandbox.Policy
 		context abi.Context
+		wrap    []func(engine.Module) engine.Module
 	}{
-		{name: "wat", binary: func() []byte { return addGuest(b) }},
-		{name: "wat-anew", binary: func() []byte { return addGuest(b) }, policy: sandbox.Policy{NoSnapshot: true}},
-		{name: "go", binary: func() []byte { return goAddGuest(b, guest.Reactor) }},
-		{name: "go-with-context", binary: func() []byte { return goAddGuest(b, guest.Reactor) }, context: usualContext()},
-		{name: "go-anew", binary: func() []byte { return goAddGuest(b, guest.Reactor) }, policy: sandbox.Policy{NoSnapshot: true}},
-		{name: "go-command", binary: func() []byte { return goAddGuest(b, guest.Command) }},
+		{name: "wat", binary: addGuest},
+		{name: "wat-new", binary: addGuest, wrap: fromSnapshot},
+		{name: "wat-anew", binary: addGuest, policy: sandbox.Policy{NoSnapshot: true}},
+		{name: "c", binary: cAddGuest},
+		{name: "c-new", binary: cAddGuest, wrap: fromSnapshot},
+		{name: "go", binary: goAddGuest},
+		{name: "go-with-context", binary: goAddGuest, context: usualContext()},
+		{name: "go-new", binary: goAddGuest, wrap: fromSnapshot},
+		{name: "go-anew", binary: goAddGuest, policy: sandbox.Policy{NoSnapshot: true}},
+		{name: "go-command", binary: goAddCommand},
 	} {
 		b.Run(tc.name, func(b *testing.B) {
-			tpl := benchTemplate(b, tc.binary(), tc.policy)
-			var instantiate, run, end []time.Duration
+			tpl := benchTemplate(b, tc.binary(b), tc.policy, tc.wrap...)
+			var whole, instantiate, run, end []time.Duration
 			b.ReportAllocs()
 			for b.Loop() {
+				began := time.Now()
 				out := tpl.Run(b.Context(), sandbox.Activation{Input: add, Context: tc.context, Deadline: time.Now().Add(time.Minute)})
 				if out.Err != nil || string(out.Result) != `{"result":9}` {
 					b.Fatalf("Run = %s, %v", out.Result, out.Err)
 				}
+				whole = append(whole, time.Since(began))
 				instantiate = append(instantiate, out.Timings.Instantiate)
 				run = append(run, out.Timings.Run)
 				end = append(end, out.Timings.Close)
 			}
+			b.ReportMetric(median(whole), "median-ns")
 			b.ReportMetric(median(instantiate), "instantiate-ns")
 			b.ReportMetric(median(run), "call-ns")
 			b.ReportMetric(median(end), "close-ns")
@@ -92,13 +115,14 @@ func BenchmarkFresh(b *testing.B) {
 func BenchmarkParallel(b *testing.B) {
 	for _, tc := range []struct {
 		name   string
-		binary func() []byte
+		binary func(*testing.B) []byte
 	}{
-		{"wat", func() []byte { return addGuest(b) }},
-		{"go", func() []byte { return goAddGuest(b, guest.Reactor) }},
+		{"wat", addGuest},
+		{"c", cAddGuest},
+		{"go", goAddGuest},
 	} {
 		b.Run(tc.name, func(b *testing.B) {
-			tpl := benchTemplate(b, tc.binary(), sandbox.Policy{})
+			tpl := benchTemplate(b, tc.binary(b), sandbox.Policy{})
 			add := json.RawMessage(`{"param1":5,"param2":4}`)
 			require.NoError(b, tpl.Run(b.Context(), sandbox.Activation{Input: add}).Err)
 			b.ReportAllocs()
@@ -116,9 +140,20 @@ func BenchmarkParallel(b *testing.B) {
 	}
 }
 
-func goAddGuest(b *testing.B, mode guest.Mode) []byte {
+func goAddGuest(b *testing.B) []byte {
 	b.Helper()
-	return guesttest.Build(b, "wasmwhisk/examples/add", mode)
+	return guesttest.Build(b, "wasmwhisk/examples/add", guest.Reactor)
+}
+
+func goAddCommand(b *testing.B) []byte {
+	b.Helper()
+	return guesttest.Build(b, "wasmwhisk/examples/add", guest.Command)
+}
+
+// cAddGuest is the same in C.
+func cAddGuest(b *testing.B) []byte {
+	b.Helper()
+	return guesttest.BuildC(b, "../../examples/c/add.c")
 }
 
 // addGuest is the add example that is written by hand.

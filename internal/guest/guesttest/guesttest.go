@@ -16,12 +16,27 @@ import (
 // change the bytes.
 func Build(t testing.TB, pkg string, mode guest.Mode) []byte {
 	t.Helper()
-	binary, err := lookup(pkg, mode)()
-	if errors.Is(err, guest.ErrNoToolchain) {
+	binary, err := lookup(key{pkg, mode}, func() ([]byte, error) {
+		return guest.Compile(context.Background(), guest.Source{Package: pkg}, mode)
+	})
+	return built(t, binary, err)
+}
+
+// BuildC is [Build] for a C file. The test is skipped where clang cannot build
+// for wasm32-wasi.
+func BuildC(t testing.TB, file string) []byte {
+	t.Helper()
+	binary, err := lookup(key{pkg: file}, func() ([]byte, error) { return guest.CompileC(context.Background(), file) })
+	return built(t, binary, err)
+}
+
+func built(t testing.TB, binary []byte, err error) []byte {
+	t.Helper()
+	if errors.Is(err, guest.ErrNoToolchain) || errors.Is(err, guest.ErrNoClang) {
 		t.Skip(err)
 	}
 	if err != nil {
-		t.Fatalf("guesttest.Build(%q, %s): %v", pkg, mode, err)
+		t.Fatal(err)
 	}
 	return binary
 }
@@ -32,14 +47,11 @@ type buildFunc func() ([]byte, error)
 var builds sync.Map
 
 type key struct {
-	pkg  string
+	pkg  string // or file
 	mode guest.Mode
 }
 
-func lookup(pkg string, mode guest.Mode) buildFunc {
-	build := sync.OnceValues(func() ([]byte, error) {
-		return guest.Compile(context.Background(), guest.Source{Package: pkg}, mode)
-	})
-	shared, _ := builds.LoadOrStore(key{pkg, mode}, buildFunc(build))
-	return shared.(buildFunc)
+func lookup(k key, build buildFunc) ([]byte, error) {
+	shared, _ := builds.LoadOrStore(k, buildFunc(sync.OnceValues(build)))
+	return shared.(buildFunc)()
 }
