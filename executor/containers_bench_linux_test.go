@@ -12,7 +12,8 @@ import (
 )
 
 // BenchmarkContainers tells the memory of a thousand initialised containers, of
-// one module and of a hundred, each of which ran once.
+// one module, of a hundred, and of one each, which ran once. One came before them:
+// what the first of all costs does not count.
 func BenchmarkContainers(b *testing.B) {
 	const containers = 1000
 	for _, tc := range []struct {
@@ -23,17 +24,17 @@ func BenchmarkContainers(b *testing.B) {
 		{"wat/modules=1", 1, func(int) []byte { return addGuest(b) }},
 		{"go/modules=1", 1, func(int) []byte { return goAddGuest(b) }},
 		{"wat/modules=100", 100, func(n int) []byte { return answerGuest(fmt.Sprintf(`{"n":%d}`, n)) }},
+		{"wat/modules=1000", containers, func(n int) []byte { return answerGuest(fmt.Sprintf(`{"n":%d}`, n)) }},
 	} {
 		b.Run(tc.name, func(b *testing.B) {
 			f := newFixture(b)
+			activate(b, f, "first", tc.binary(0))
 			before := residentBytes(b)
 			total := 0
 			for b.Loop() {
 				for n := range containers {
-					url := fmt.Sprintf("%s/c%d", f.multiplexed, total)
+					activate(b, f, fmt.Sprintf("c%d", total), tc.binary(n%tc.modules))
 					total++
-					f.init(url, tc.binary(n%tc.modules))
-					require.Equal(b, 200, f.run(url, `{"param1":3,"param2":4}`).status)
 				}
 			}
 			grown := residentBytes(b) - before
@@ -42,6 +43,13 @@ func BenchmarkContainers(b *testing.B) {
 			b.ReportMetric(grown/(1<<10)/float64(total), "KiB/container")
 		})
 	}
+}
+
+func activate(b *testing.B, f *fixture, container string, binary []byte) {
+	b.Helper()
+	url := f.multiplexed + "/" + container
+	f.init(url, binary)
+	require.Equal(b, 200, f.run(url, `{"param1":3,"param2":4}`).status)
 }
 
 // residentBytes is the memory that this process has in RAM, after the collector
