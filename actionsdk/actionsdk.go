@@ -19,7 +19,8 @@
 //   - a reactor, the form for this executor:
 //     GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o hello.wasm
 //   - a WASI command, which any WASI runtime runs: JSON on stdin or as the first
-//     argument, the answer as the last line of stdout:
+//     argument, the answer as the last line of stdout. This executor uses it as a
+//     reactor once it has started:
 //     GOOS=wasip1 GOARCH=wasm go build -o hello.wasm
 //   - a native program, for containers and for trying out; see [Start].
 //

@@ -8,11 +8,11 @@ import (
 	"unsafe"
 )
 
-// reactor is the state of a module built with -buildmode=c-shared; a command
-// does not use it. Go's collector neither moves nor frees what it refers to, so
+// reactor is the state of a module that is asked through its exports: one built
+// with -buildmode=c-shared, or a command whose host knows them. Go's collector neither moves nor frees what it refers to, so
 // the host may use both buffers between calls.
 var reactor struct {
-	called  bool // by a host: this is no command
+	called  bool // by a host, or it may be: main need not run
 	handler Handler
 	input   []byte // from ow_alloc
 	result  []byte // of the last ow_run
@@ -93,6 +93,7 @@ func start(handler Handler) error {
 
 // command answers the one event of a WASI command.
 func command(handler Handler) error {
+	offer(handler)
 	event, err := commandEvent()
 	if err != nil {
 		return err
@@ -100,6 +101,21 @@ func command(handler Handler) error {
 	_, err = os.Stdout.Write(line(answer(handler, event)))
 	return err
 }
+
+// offer tells a host that this command has started, and that it may be asked
+// through the exports instead, as often as the host likes. It does so by a read of
+// standard input into no buffers: a host that knows nothing of this answers that
+// nothing was read, and this goes on as any command.
+func offer(handler Handler) {
+	reactor.called, reactor.handler = true, handler
+	var n uint32
+	fdRead(0, nil, 0, &n)
+	reactor.called = false
+}
+
+//go:wasmimport wasi_snapshot_preview1 fd_read
+//go:noescape
+func fdRead(fd uint32, buffers unsafe.Pointer, count uint32, n *uint32) uint32
 
 func commandEvent() (json.RawMessage, error) {
 	if len(os.Args) > 1 {

@@ -34,7 +34,8 @@ type Snapshotter interface {
 	Module
 
 	// Capture takes the state of an instance of this module that is between
-	// calls, and leaves it as it is. The error is [ErrNotCapturable] if more
+	// calls, and leaves it as it is. The last one may have been ended by a host
+	// function: the state is that of then. The error is [ErrNotCapturable] if more
 	// belongs to the instance's state than a snapshot holds.
 	Capture(inst Instance) (Snapshot, error)
 

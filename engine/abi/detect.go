@@ -62,6 +62,17 @@ func Detect(exports []engine.Export, hint Name) (Contract, error) {
 	return nil, &engine.InvalidModuleError{Err: noContract(exports)}
 }
 
+// Behind gives the contract that a guest keeps from where it reads its input on,
+// beside its own: the reactor's, for a command that has the exports of an SDK, too.
+// It is nil if there is none.
+func Behind(c Contract, exports []engine.Export) Contract {
+	i := slices.IndexFunc(guests(), func(g guest) bool { return g.contract.Name() == Reactor })
+	if c.Name() != Command || len(guests()[i].missing(exports)) > 0 {
+		return nil
+	}
+	return guests()[i].contract
+}
+
 func (g guest) detects(exports []engine.Export) bool {
 	other := slices.ContainsFunc(g.notWith, func(e export) bool { return has(exports, e) })
 	return !g.hintOnly && !other && len(g.missing(exports)) == 0

@@ -101,6 +101,7 @@ func testCases() []testCase {
 		{name: "closing twice", run: testCloseTwice},
 
 		{name: "instances start from snapshots", run: testSnapshots},
+		{name: "instances start from where a host function ended a call", run: testSnapshotsOfEndedCalls},
 		{name: "instances are put back", run: testResets},
 		{name: "captured instances are adopted", run: testAdoption},
 		{name: "instances that have grown are put back whole or not at all", run: testResetAfterGrowth},

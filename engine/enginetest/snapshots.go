@@ -144,6 +144,26 @@ func testAdoption(t *testing.T, e *env) {
 	}
 }
 
+// testSnapshotsOfEndedCalls takes the state of instances whose last call a host
+// function ended.
+func testSnapshotsOfEndedCalls(t *testing.T, e *env) {
+	m := snapshotter(t, e.module(t, stateful(40)))
+	first := instantiate(t, m, engine.Limits{})
+	_, err := first.Call(t.Context(), "exit", 12345)
+	require.Error(t, err)
+	want := bytes.Clone(first.Memory())
+	snapshot, err := m.Capture(first)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, snapshot.Close()) })
+	for range 2 {
+		instance := restore(t, m, snapshot)
+		require.True(t, bytes.Equal(want, instance.Memory()), "memory of an instance from a snapshot")
+		require.EqualValues(t, 12345+12345+9+9, call(t, instance, "sum"))
+		_, err := instance.Call(t.Context(), "dirty", 54321)
+		require.NoError(t, err)
+	}
+}
+
 // testResetAfterGrowth lets an engine refuse to put back a memory that has grown.
 // One that does it gives the guest the memory that it started with, and nothing
 // beyond.

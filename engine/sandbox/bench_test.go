@@ -85,7 +85,9 @@ func BenchmarkFresh(b *testing.B) {
 		{name: "go-with-context", binary: goAddGuest, context: usualContext()},
 		{name: "go-new", binary: goAddGuest, wrap: fromSnapshot},
 		{name: "go-anew", binary: goAddGuest, policy: sandbox.Policy{NoSnapshot: true}},
+		{name: "wat-command", binary: func(*testing.B) []byte { return wat.Must(addsProgram) }},
 		{name: "go-command", binary: goAddCommand},
+		{name: "go-command-anew", binary: goAddCommand, policy: sandbox.Policy{NoSnapshot: true}},
 	} {
 		b.Run(tc.name, func(b *testing.B) {
 			tpl := benchTemplate(b, tc.binary(b), tc.policy, tc.wrap...)

@@ -77,6 +77,13 @@ var (
     (call $say (i32.const 1) (i32.const 0) (i32.const 4))
     (call $say (i32.const 1) (i32.const 1024) (call $read))`, `(data (i32.const 0) "log\n")`)
 
+	// addsProgram reads its input and has its memory grow, as C programs do, and
+	// answers with one sum.
+	addsProgram = program(`
+    (drop (memory.grow (i32.const 1)))
+    (drop (call $read))
+    (call $say (i32.const 1) (i32.const 0) (i32.const 13))`, `(data (i32.const 0) "{\"result\":9}\n")`)
+
 	// loopProgram acknowledges its start and answers with its request.
 	loopProgram = program(`
     (call $say (i32.const 3) (i32.const 0) (i32.const 12))

@@ -105,7 +105,7 @@ func (t *Template) open(ctx context.Context, a Activation) *sandbox {
 
 func (s *sandbox) wasiConfig(a Activation) wasi.Config {
 	policy := &s.template.policy
-	feed := s.template.contract.Feed(s.input)
+	feed := s.template.start.asked().Feed(s.input)
 	s.stdin.Reset(feed.Stdin)
 	config := wasi.Config{
 		Args:   feed.Args,
@@ -157,7 +157,7 @@ func (s *sandbox) answer(ctx context.Context) (json.RawMessage, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
-	result, err := s.template.contract.Invoke(ctx, s.guest, s.input, &s.captured)
+	result, err := s.template.start.asked().Invoke(ctx, s.guest, s.input, &s.captured)
 	if err == nil && len(result) > s.input.MaxResult {
 		err = resultTooLong(len(result), s.input.MaxResult)
 	}

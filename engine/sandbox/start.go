@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,8 @@ type start struct {
 type preparation struct {
 	snapshot engine.Snapshot // nil if there is none
 	started  bool            // the snapshot is of a guest that has started
-	why      error           // it is not
+	why      error           // it is not, or not as far as it could be
+	contract abi.Contract    // by which its instances are asked
 }
 
 var errUnwanted = errors.New("the action or the engine has no snapshots")
@@ -50,7 +52,7 @@ func newStart(module engine.Module, contract abi.Contract, policy Policy) *start
 		idle:     newIdleInstances(),
 	}
 	if _, ok := module.(engine.Snapshotter); !ok {
-		s.prepared.Store(&preparation{why: errUnwanted})
+		s.prepared.Store(&preparation{why: errUnwanted, contract: contract})
 	}
 	return s
 }
@@ -74,18 +76,53 @@ func (s *start) prepare(ctx context.Context) (*preparation, error) {
 	return p, nil
 }
 
+// asked is the contract by which sandboxes are asked, as far as that is known.
+func (s *start) asked() abi.Contract {
+	if p := s.prepared.Load(); p != nil {
+		return p.contract
+	}
+	return s.contract
+}
+
+// way is a way to the state that a snapshot is taken of. It tells which functions
+// may have been called on it whose answers do not last.
+type way struct {
+	contract abi.Contract // by which a guest is asked that went it
+	started  bool         // nothing is left to do of the start-up
+	bring    func(context.Context, engine.Instance) (renewed []string, err error)
+}
+
+// ways are all there are, the best first.
+func (s *start) ways() []way {
+	unstarted := way{s.contract, false, s.notStarted}
+	if s.anew {
+		return []way{unstarted}
+	}
+	ways := []way{{s.contract, true, s.startUp}, unstarted}
+	if reactor := abi.Behind(s.contract, s.module.Exports()); reactor != nil {
+		ways = slices.Insert(ways, 0, way{reactor, true, s.serve})
+	}
+	return ways
+}
+
 // attempt takes the best snapshot that is sound.
 func (s *start) attempt(ctx context.Context) (*preparation, error) {
-	snapshot, why := s.capture(ctx, s.startUp)
-	if why == nil {
-		return &preparation{snapshot: snapshot, started: true}, nil
+	p := &preparation{contract: s.contract}
+	if s.anew {
+		p.why = errUnwanted
 	}
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	for _, w := range s.ways() {
+		snapshot, err := s.capture(ctx, w)
+		if err == nil {
+			p.snapshot, p.started, p.contract = snapshot, w.started, w.contract
+			break
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		p.why = cmp.Or(p.why, err)
 	}
-	// That there is none even of a guest that has not started has the same reasons.
-	snapshot, _ = s.capture(ctx, s.notStarted)
-	return &preparation{snapshot: snapshot, why: why}, nil
+	return p, nil
 }
 
 // warmUp is exported by SDKs that make a snapshot sound whatever their start-up
@@ -94,9 +131,9 @@ func (s *start) attempt(ctx context.Context) (*preparation, error) {
 // not be done in each run.
 const warmUp = "ow_warm_up"
 
-// capture makes a guest with nothing of any activation, does what brings it to
-// the state in question, and takes that.
-func (s *start) capture(ctx context.Context, bring func(context.Context, engine.Instance) (renews bool, err error)) (engine.Snapshot, error) {
+// capture makes a guest with nothing of any activation, brings it to the state in
+// question, and takes that.
+func (s *start) capture(ctx context.Context, w way) (engine.Snapshot, error) {
 	out := newCapture(Limits{}.withDefaults())
 	system := wasi.NewSystem(s.nobody(out))
 	defer system.Close()
@@ -114,11 +151,11 @@ func (s *start) capture(ctx context.Context, bring func(context.Context, engine.
 			_ = guest.Close(context.WithoutCancel(ctx))
 		}
 	}()
-	renews, err := bring(ctx, guest)
+	renewed, err := w.bring(ctx, guest)
 	if err != nil {
 		return nil, err
 	}
-	if err := sound(system, hosts, renews); err != nil {
+	if err := sound(system, hosts, renewed); err != nil {
 		return nil, err
 	}
 	snapshot, err := s.module.(engine.Snapshotter).Capture(guest)
@@ -138,40 +175,33 @@ func (s *start) keep(guest engine.Instance, captured engine.Snapshot) bool {
 }
 
 // startUp starts a guest, as far as that can be done for nobody.
-func (s *start) startUp(ctx context.Context, guest engine.Instance) (renews bool, err error) {
-	if s.anew {
-		return false, errUnwanted
+func (s *start) startUp(ctx context.Context, guest engine.Instance) (renewed []string, err error) {
+	if err := s.contract.Initialize(ctx, guest); err != nil || s.contract.Name() != abi.Reactor {
+		return nil, err
 	}
-	if err := s.contract.Initialize(ctx, guest); err != nil {
-		return false, err
+	return warmedUp(ctx, guest)
+}
+
+// warmedUp lets a guest warm up that can.
+func warmedUp(ctx context.Context, guest engine.Instance) (renewed []string, err error) {
+	_, err = guest.Call(ctx, warmUp)
+	if errors.Is(err, engine.ErrNoExport) {
+		return nil, nil
 	}
-	return s.warmUp(ctx, guest)
+	return renewable(), err
 }
 
 // notStarted leaves a guest as it was made: with the memory that its binary
 // describes, and nothing done yet but its start function.
-func (s *start) notStarted(context.Context, engine.Instance) (renews bool, err error) {
-	return false, nil
-}
-
-// warmUp tells whether the guest has one. A command that was built with an SDK
-// exports it, too, but can be called only at its beginning.
-func (s *start) warmUp(ctx context.Context, guest engine.Instance) (renews bool, err error) {
-	if s.contract.Name() != abi.Reactor {
-		return false, nil
-	}
-	_, err = guest.Call(ctx, warmUp)
-	if errors.Is(err, engine.ErrNoExport) {
-		return false, nil
-	}
-	return err == nil, err
+func (s *start) notStarted(context.Context, engine.Instance) (renewed []string, err error) {
+	return nil, nil
 }
 
 // nobody is the system of a guest that starts for nobody in particular. It finds
 // its directories by their names; if it looks into them the snapshot is not
 // sound.
 func (s *start) nobody(out *capture) wasi.Config {
-	config := wasi.Config{Args: []string{"action"}, Stdout: out.stdout(), Stderr: out.stderr()}
+	config := wasi.Config{Args: []string{"action"}, Stdout: out.stdout(), Stderr: out.stderr(), Ready: errReady}
 	for _, m := range s.mounts {
 		m.Access = wasi.ReadOnly
 		config.Mounts = append(config.Mounts, m)
@@ -185,8 +215,8 @@ func lasting() []string {
 	return []string{"fd_prestat_get", "fd_prestat_dir_name", "fd_fdstat_get", "fd_fdstat_set_flags", "sched_yield"}
 }
 
-// renewed are the functions whose answers an SDK with a warm-up takes anew.
-func renewed() []string {
+// renewable are the functions whose answers an SDK with a warm-up takes anew.
+func renewable() []string {
 	return []string{
 		"args_get", "args_sizes_get", "clock_res_get", "clock_time_get",
 		"environ_get", "environ_sizes_get", "poll_oneoff", "random_get",
@@ -194,12 +224,12 @@ func renewed() []string {
 }
 
 // sound tells why a start-up would have to be done again for every activation.
-func sound(system *wasi.System, hosts *host.System, renews bool) error {
+func sound(system *wasi.System, hosts *host.System, renewed []string) error {
 	if hosts.Called() {
 		return errors.New("it calls the host while it starts")
 	}
 	for _, name := range system.Called() {
-		if !slices.Contains(lasting(), name) && !(renews && slices.Contains(renewed(), name)) {
+		if !slices.Contains(lasting(), name) && !slices.Contains(renewed, name) {
 			return fmt.Errorf("it calls %s while it starts", name)
 		}
 	}

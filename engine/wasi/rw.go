@@ -26,12 +26,25 @@ func (s *System) fdRead(ctx context.Context, mem engine.Memory, a args) error {
 	if err != nil {
 		return err
 	}
+	if s.config.Ready != nil && f == reader(&s.stdin) {
+		return s.ready(a.u32(2))
+	}
 	return transfer(ctx, mem, a.u32(1), a.u32(2), a.u32(3), func(b []byte, moved uint32) (int, error) {
 		if _, stream := f.(*input); stream && moved > 0 {
 			return 0, nil // what is there is enough: more could block
 		}
 		return f.read(ctx, b, d.flags)
 	})
+}
+
+var errNoInput = errors.New("there is no input yet")
+
+// ready ends a guest that reads where there is no input yet.
+func (s *System) ready(buffers uint32) error {
+	if buffers > 0 {
+		return &stop{errNoInput}
+	}
+	return &stop{s.config.Ready}
 }
 
 func (s *System) fdWrite(ctx context.Context, mem engine.Memory, a args) error {

@@ -364,3 +364,21 @@ func TestReadSurvivesATimeout(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, ready)
 }
+
+// A read into no buffers is how a guest says that it could read now.
+func TestReady(t *testing.T) {
+	t.Parallel()
+	waits := newGuest(t, Config{Stdin: strings.NewReader("input")})
+	waits.ok("fd_read", 0, 0, 0, out)
+	require.Zero(t, waits.u32(out), "bytes that no buffer takes")
+	text, _, err := waits.read(0, 10)
+	require.NoError(t, err)
+	require.Equal(t, "input", text)
+
+	ready := errors.New("ready")
+	_, err = newGuest(t, Config{Ready: ready}).call("fd_read", 0, 0, 0, out)
+	require.Equal(t, ready, err)
+	_, _, err = newGuest(t, Config{Ready: ready}).read(0, 1)
+	require.Equal(t, errNoInput, err)
+	newGuest(t, Config{Ready: ready}).gives(eBADF, "fd_read", 1, 0, 0, out)
+}

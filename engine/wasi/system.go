@@ -20,6 +20,12 @@ type Config struct {
 	// the activation ends when the reader lets it, and what it brings is lost.
 	Stdin io.Reader
 
+	// Ready, unless it is nil, says that there is no input yet: it ends a guest
+	// that reads fd 0 into no buffers, and comes back from its call. By that a
+	// command says that it has started, where it can be asked otherwise, too. A
+	// guest that wants bytes ends with another error.
+	Ready error
+
 	// Stdout and Stderr take what the guest writes on fd 1 and 2; nil discards
 	// it. They should not block: the guest cannot be stopped while they do. An
 	// [engine.LimitError] of theirs stops the guest and comes back from its
