@@ -2,7 +2,6 @@ package wazero
 
 import (
 	"context"
-	"runtime"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -17,8 +16,12 @@ import (
 // microseconds.
 const fullFuel = 50_000
 
-// sliceTime is how long a guest may keep its thread before others get a turn.
+// sliceTime is how long a turn of a guest lasts.
 const sliceTime = time.Millisecond
+
+// firstTime is how long a guest may run before it has to wait for a turn: most
+// are through by then.
+const firstTime = 200 * time.Microsecond
 
 // callContext is the context of the calls into one instance, one after the
 // other. Host functions and the guard find the call through it; it is part of
@@ -30,10 +33,11 @@ type callContext struct {
 
 // call is the state of one call.
 type call struct {
-	instance    *instance
-	stopped     error     // why a host function or the guard ended it
-	deadline    time.Time // zero for none
-	lastYielded time.Time
+	instance *instance
+	stopped  error     // why a host function or the guard ended it
+	deadline time.Time // zero for none
+	until    time.Time // when others get a turn
+	hasTurn  bool
 }
 
 type callKey struct{}
@@ -53,7 +57,10 @@ func (c *callContext) begin(ctx context.Context) {
 }
 
 // end lets go of the caller's context, which may hold a lot.
-func (c *callContext) end() { c.Context = nil }
+func (c *callContext) end() {
+	c.call.giveTurn()
+	c.Context = nil
+}
 
 // stop ends the running guest. Unlike any other panic an exit is passed on by
 // wazero without rendering the guest's stack.
@@ -77,11 +84,31 @@ func tick(ctx context.Context, _ api.Module, stack []uint64) {
 	if ctx.Err() != nil {
 		c.stop(context.Cause(ctx))
 	}
-	if now.Sub(c.lastYielded) > sliceTime {
-		runtime.Gosched()
-		c.lastYielded = time.Now()
+	if c.until.IsZero() {
+		c.until = now.Add(firstTime)
+	}
+	if now.After(c.until) {
+		c.yield(ctx)
 	}
 	stack[0] = fullFuel
+}
+
+// yield lets others run, and waits for a turn: by now the guest is one that runs
+// for long.
+func (c *call) yield(ctx context.Context) {
+	c.giveTurn()
+	if err := c.instance.module.runtime.turns.wait(ctx); err != nil {
+		c.stop(err)
+	}
+	c.hasTurn, c.until = true, time.Now().Add(sliceTime)
+}
+
+// giveTurn is for guests that may wait for something else, too.
+func (c *call) giveTurn() {
+	if c.hasTurn {
+		c.hasTurn = false
+		c.instance.module.runtime.turns.give()
+	}
 }
 
 // guard is what guarded guests import beside their own imports.

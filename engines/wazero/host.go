@@ -44,6 +44,7 @@ func (r *Runtime) instantiateHostModules(ctx context.Context) error {
 func adapt(fn engine.HostFunc) api.GoModuleFunc {
 	return func(ctx context.Context, _ api.Module, stack []uint64) {
 		c := callOf(ctx)
+		c.giveTurn()
 		if err := fn.Call(ctx, c.instance.Memory(), stack); err != nil {
 			c.stop(err)
 		}

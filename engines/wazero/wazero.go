@@ -29,6 +29,7 @@ type Runtime struct {
 	runtime wazero.Runtime
 	budget  *budget
 	dirty   dirtyFinder
+	turns   *turns
 }
 
 // idleBytes is the RAM that memories may keep which no instance uses.
@@ -51,6 +52,7 @@ func newRuntime(ctx context.Context, config engine.Config, mode string, rc wazer
 		runtime: wazero.NewRuntimeWithConfig(ctx, guestConfig(rc)),
 		budget:  &budget{limit: idleBytes},
 		dirty:   newDirtyFinder(),
+		turns:   newTurns(),
 	}
 	if err := r.instantiateHostModules(ctx); err != nil {
 		_ = r.runtime.Close(ctx)
