@@ -44,6 +44,7 @@ var layers = []struct{ pkg, mayImport string }{
 
 	// The standalone control plane, lowest first.
 	{"whisk/store", "whisk"},
+	{"whisk/entitlement", "whisk"},
 	{"whisk/invoker", "engine/... executor/action whisk whisk/store"},
 
 	// For authors of actions.

@@ -63,6 +63,10 @@ type Invocation struct {
 
 	Received    time.Time // when the request for it came
 	Transaction string
+
+	// Ended is called, unless it is nil, once there is nothing left of an
+	// activation that was submitted or accepted.
+	Ended func()
 }
 
 // Invoker runs activations. Its methods may be called from several goroutines at
@@ -146,6 +150,16 @@ func (i *Invoker) Submit(inv Invocation) (*Pending, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// Invoke submits an activation and waits for its record. If ctx ends first the
+// error is [ErrUnfinished]: see [Pending.Wait].
+func (i *Invoker) Invoke(ctx context.Context, inv Invocation) (*whisk.Activation, error) {
+	p, err := i.Submit(inv)
+	if err != nil {
+		return nil, err
+	}
+	return p.Wait(ctx)
 }
 
 // Accept has an activation run and returns when it is durable that there will

@@ -263,3 +263,25 @@ func TestIdleActionsAreClosed(t *testing.T) {
 	f.warm.sweep(time.Now().Add(time.Hour))
 	assert.Zero(t, f.Stats().Warm)
 }
+
+func TestEndedIsCalledOnceForEachActivation(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	a := f.action("echo", echoGuest())
+	ended := make(chan whisk.ActivationID, 3)
+	invoked := func() Invocation {
+		return invocation(a, func(inv *Invocation) { inv.Ended = func() { ended <- inv.ID } })
+	}
+	record, err := f.Invoke(t.Context(), invoked())
+	require.NoError(t, err)
+	assert.Equal(t, record.ID, <-ended)
+
+	accepted := invoked()
+	require.NoError(t, f.Accept(t.Context(), accepted))
+	assert.Equal(t, accepted.ID, <-ended)
+
+	f.Stop(t.Context())
+	_, err = f.Invoke(t.Context(), invoked())
+	require.Error(t, err)
+	assert.Empty(t, ended, "an activation that was refused has no end")
+}

@@ -53,24 +53,28 @@ const (
 
 // promise has the store keep the activation until there is a record of it.
 func (p *Pending) promise(ctx context.Context, s stage) error {
-	inv := &p.invocation
-	err := p.invoker.config.Store.Accept(ctx, &store.Promise{
+	promise := p.invocation.Promise()
+	promise.Begun = bool(s)
+	if err := p.invoker.config.Store.Accept(ctx, promise); err != nil {
+		return fmt.Errorf("promise activation: %w", err)
+	}
+	return nil
+}
+
+// Promise is what a store keeps of the activation until there is a record of it.
+func (inv *Invocation) Promise() *store.Promise {
+	return &store.Promise{
 		ID:          inv.ID,
 		Subject:     inv.Subject,
 		Namespace:   inv.Namespace,
 		Action:      inv.Action.FullName(),
 		Version:     inv.Action.Version,
 		Accepted:    inv.Received,
-		Begun:       bool(s),
 		Arguments:   inv.Arguments,
 		Annotations: inv.annotations(),
 		Cause:       inv.Cause,
 		Transaction: inv.Transaction,
-	})
-	if err != nil {
-		return fmt.Errorf("promise activation: %w", err)
 	}
-	return nil
 }
 
 // run takes the activation from its turn to its record.
@@ -86,7 +90,7 @@ func (p *Pending) drop() {
 
 // settle makes the record durable and known.
 func (p *Pending) settle(e ended, began time.Time) {
-	defer close(p.done)
+	defer p.end()
 	record := p.invocation.record(e, began, time.Now())
 	// The caller's context has no part in this, nor has the end of the others.
 	if err := p.invoker.config.Store.Append(context.Background(), record); err != nil {
@@ -96,6 +100,13 @@ func (p *Pending) settle(e ended, began time.Time) {
 		return
 	}
 	p.record = record
+}
+
+func (p *Pending) end() {
+	close(p.done)
+	if p.invocation.Ended != nil {
+		p.invocation.Ended()
+	}
 }
 
 // activate runs the activation; what it panics with is its end alone.
