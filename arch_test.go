@@ -36,6 +36,7 @@ var layers = []struct{ pkg, mayImport string }{
 	// Running one action, and keeping what runs.
 	{"engine/sandbox", "engine engine/abi engine/host engine/rewrite engine/wasi"},
 	{"engine/pool", "engine/..."},
+	{"engine/worker", "engine engine/abi engine/host engine/sandbox engine/wasi"},
 	{"precompile", "engine/..."},
 
 	// Fronts.

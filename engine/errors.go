@@ -29,6 +29,9 @@ const (
 	TrapBadConversion     TrapKind = "invalid conversion to integer"
 	TrapStackOverflow     TrapKind = "call stack exhausted"
 	TrapOther             TrapKind = "trap"
+
+	// TrapCrash is the end of the whole process that a guest was alone in.
+	TrapCrash TrapKind = "the worker process crashed"
 )
 
 // TrapError reports that the guest stopped abnormally.

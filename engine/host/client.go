@@ -35,8 +35,9 @@ const (
 // of one namespace. A connection carries no state of ours, since there are no
 // cookies, no credentials but those in a request, and no proxy.
 type Client struct {
-	rules *rules
-	http  *http.Client
+	policy Policy
+	rules  *rules
+	http   *http.Client
 }
 
 // NewClient makes a client. Its owner closes it.
@@ -57,13 +58,18 @@ func newClient(p Policy, resolver *net.Resolver) (*Client, error) {
 		},
 	}
 	return &Client{
-		rules: r,
+		policy: p,
+		rules:  r,
 		http: &http.Client{
 			Transport:     newTransport(dialer.DialContext),
 			CheckRedirect: r.checkRedirect,
 		},
 	}, nil
 }
+
+// Policy is what the client was made with, for one like it elsewhere. It must not
+// be changed.
+func (c *Client) Policy() Policy { return c.policy }
 
 // newTransport takes no proxy from the environment.
 func newTransport(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {

@@ -34,7 +34,7 @@ func lines(logs Logs) []string {
 
 func TestCaptureKeepsTheOrderOfFirstBytes(t *testing.T) {
 	t.Parallel()
-	c := newCapture(Limits{}.withDefaults())
+	c := newCapture(Limits{}.WithDefaults())
 	write(t, c, "o:a", "e:1\n2", "o:b\n", "e:3\n", "o:\n", "o:c\n", "e:4", "o:d")
 	assert.Equal(t, []string{"out:ab", "err:1", "err:23", "out:", "out:c", "err:4", "out:d"}, lines(c.logs()))
 }
@@ -56,7 +56,7 @@ func TestCaptureTakesTheLastLineOutOfTheLogs(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			c := newCapture(Limits{}.withDefaults())
+			c := newCapture(Limits{}.WithDefaults())
 			write(t, c, tc.parts...)
 			line, err := c.TakeLastLine()
 			require.NoError(t, err)
@@ -69,7 +69,7 @@ func TestCaptureTakesTheLastLineOutOfTheLogs(t *testing.T) {
 // An answer is not lost to logs that used their bound up before it.
 func TestCaptureKeepsTheAnswerBehindTooManyLogs(t *testing.T) {
 	t.Parallel()
-	c := newCapture(Limits{LogBytes: 10, ResultBytes: 10}.withDefaults())
+	c := newCapture(Limits{LogBytes: 10, ResultBytes: 10}.WithDefaults())
 	write(t, c, "o:0123\n5678\nabcd\n{\"a\":1}\n")
 	line, err := c.TakeLastLine()
 	require.NoError(t, err)
@@ -81,7 +81,7 @@ func TestCaptureKeepsTheAnswerBehindTooManyLogs(t *testing.T) {
 
 func TestCaptureBoundsLines(t *testing.T) {
 	t.Parallel()
-	c := newCapture(Limits{LogBytes: 10, ResultBytes: 20}.withDefaults())
+	c := newCapture(Limits{LogBytes: 10, ResultBytes: 20}.WithDefaults())
 	for range 1000 {
 		write(t, c, "o:0123456789", "e:0123456789")
 	}
@@ -94,7 +94,7 @@ func TestCaptureBoundsLines(t *testing.T) {
 
 func TestCaptureBoundsFD3(t *testing.T) {
 	t.Parallel()
-	c := newCapture(Limits{ResultBytes: 100}.withDefaults())
+	c := newCapture(Limits{ResultBytes: 100}.WithDefaults())
 	for range 1000 {
 		n, err := c.fd3.Write([]byte("0123456789"))
 		require.NoError(t, err)
@@ -107,14 +107,14 @@ func TestCaptureBoundsFD3(t *testing.T) {
 
 func TestCaptureCutsBetweenCharacters(t *testing.T) {
 	t.Parallel()
-	c := newCapture(Limits{LogBytes: 6}.withDefaults())
+	c := newCapture(Limits{LogBytes: 6}.WithDefaults())
 	write(t, c, "e:ab❄❄\n")
 	assert.Equal(t, []string{"err:ab❄"}, lines(c.logs()))
 }
 
 func TestCaptureLogMessages(t *testing.T) {
 	t.Parallel()
-	c := newCapture(Limits{}.withDefaults())
+	c := newCapture(Limits{}.WithDefaults())
 	write(t, c, "e:half")
 	c.log(host.LevelWarn, []byte("two\nlines"))
 	assert.Equal(t, []string{"err:half", "err:WARN two", "err:lines"}, lines(c.logs()))

@@ -134,7 +134,7 @@ const warmUp = "ow_warm_up"
 // capture makes a guest with nothing of any activation, brings it to the state in
 // question, and takes that.
 func (s *start) capture(ctx context.Context, w way) (engine.Snapshot, error) {
-	out := newCapture(Limits{}.withDefaults())
+	out := newCapture(Limits{}.WithDefaults())
 	system := wasi.NewSystem(s.nobody(out))
 	defer system.Close()
 	hosts := host.NewSystem(host.Config{})

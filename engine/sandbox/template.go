@@ -43,7 +43,7 @@ func New(program *Program, hostFuncs []engine.HostFunc, policy Policy) (*Templat
 	if err != nil {
 		return nil, err
 	}
-	policy.Limits = policy.Limits.withDefaults()
+	policy.Limits = policy.Limits.WithDefaults()
 	start, err := program.start(contract, policy)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,8 @@ func importsWASI(module engine.Module) bool {
 // Contract names the guest contract of the module.
 func (t *Template) Contract() abi.Name { return t.contract.Name() }
 
-func (l Limits) withDefaults() Limits {
+// WithDefaults puts the defaults in the place of zeros.
+func (l Limits) WithDefaults() Limits {
 	if l.MemoryPages == 0 {
 		l.MemoryPages = DefaultMemoryPages
 	}
