@@ -261,8 +261,7 @@ func TestReinitUnderLoad(t *testing.T) {
 	}
 	close(stop)
 	clients.Wait()
-	stats := f.config.Pool.Stats()
-	assert.Equal(t, 1, stats.InUse, "old code is let go of")
+	f.wantModulesInUse(1, "old code is let go of")
 }
 
 func TestRunningActivationsEndOnTheOldCode(t *testing.T) {
@@ -274,10 +273,10 @@ func TestRunningActivationsEndOnTheOldCode(t *testing.T) {
 	<-ts.came
 	f.init(f.single, answerGuest(`{"new":true}`))
 	f.wantRun(f.single, `{}`, 200, `{"new":true}`)
-	assert.Equal(t, 2, f.config.Pool.Stats().InUse)
+	f.wantModulesInUse(2, "both are used")
 	close(ts.pass)
 	assert.Equal(t, `{"body":"passed"}`, (<-old).body)
-	assert.Equal(t, 1, f.config.Pool.Stats().InUse)
+	f.wantModulesInUse(1, "the old one is let go of")
 }
 
 func TestDestroyLetsRunningActivationsEnd(t *testing.T) {
@@ -313,6 +312,7 @@ func (s slowModules) Module(ctx context.Context, _ []byte, _ [32]byte) (engine.M
 
 func TestDestroyCancelsAnInit(t *testing.T) {
 	t.Parallel()
+	inProcess(t)
 	slow := slowModules{came: make(chan struct{}, 1), cancelled: make(chan struct{}, 1)}
 	f := newFixture(t, func(c *Config) { c.Modules = slow })
 	done := make(chan reply, 1)
@@ -331,6 +331,7 @@ func TestDestroyCancelsAnInit(t *testing.T) {
 
 func TestClientThatGoesAwayCancelsItsInit(t *testing.T) {
 	t.Parallel()
+	inProcess(t)
 	slow := slowModules{came: make(chan struct{}, 1), cancelled: make(chan struct{}, 1)}
 	f := newFixture(t, func(c *Config) { c.Modules = slow })
 	ctx, cancel := context.WithCancel(context.Background())
@@ -525,6 +526,7 @@ func TestConfigValidate(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	t.Parallel()
+	inProcess(t)
 	registry := prometheus.NewRegistry()
 	f := newFixture(t, func(c *Config) {
 		c.Registerer, c.Gatherer = registry, registry
@@ -616,6 +618,7 @@ func (panickingModules) Module(context.Context, []byte, [32]byte) (engine.Module
 
 func TestPanicWhileCompiling(t *testing.T) {
 	t.Parallel()
+	inProcess(t)
 	f := newFixture(t, func(c *Config) { c.Modules = panickingModules{} })
 	for range 2 {
 		r := f.post(f.single+"/init", initBody(echoGuest()))

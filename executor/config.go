@@ -14,13 +14,14 @@ import (
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/pool"
 	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/engine/worker"
 	"wasmwhisk/executor/action"
 	"wasmwhisk/precompile"
 	"wasmwhisk/whisk"
 )
 
-// Config is what an executor is made with. Runtime and Pool are required; the
-// zero value of every other field has the meaning that it names.
+// Config is what an executor is made with. Pool is required, and so is Runtime
+// unless there are Workers; the zero value of every other field has the meaning that it names.
 type Config struct {
 	// Runtime compiles actions. It must have been made with
 	// sandbox.HostFuncs, and is not closed by the executor.
@@ -32,6 +33,10 @@ type Config struct {
 	// Modules gives modules that the pool does not have; nil compiles them with
 	// Runtime.
 	Modules action.Modules
+
+	// Workers run activations, each action's in processes of its own; nil runs
+	// them in this process. They stay their owner's.
+	Workers *worker.Supervisor
 
 	// MultiplexedAddr is where many containers are served, each under its id;
 	// empty means nowhere.
@@ -143,7 +148,7 @@ type HTTPLimits struct {
 // Validate reports what cannot stand in a configuration.
 func (c Config) Validate() error {
 	switch {
-	case c.Runtime == nil:
+	case c.Runtime == nil && c.Workers == nil:
 		return errors.New("no runtime")
 	case c.Pool == nil:
 		return errors.New("no pool")
@@ -163,7 +168,7 @@ func (c Config) Validate() error {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Modules == nil {
+	if c.Modules == nil && c.Runtime != nil {
 		c.Modules = compiler{c.Runtime}
 	}
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))

@@ -75,6 +75,7 @@ func New(config Config) (*Executor, error) {
 		maker: action.NewMaker(action.Config{
 			Pool:      config.Pool,
 			Modules:   config.Modules,
+			Workers:   config.Workers,
 			Env:       config.HostEnv,
 			DirRoot:   config.DirRoot,
 			Net:       config.Net,

@@ -68,6 +68,9 @@ func newFixture(t testing.TB, configure ...func(*Config)) *fixture {
 		Stderr:          f.stderr,
 		Limits:          Limits{InitTimeout: 10 * time.Minute}, // the race detector makes compiling slow
 	}
+	if *isolated {
+		withWorkers(t)(&config)
+	}
 	for _, change := range configure {
 		change(&config)
 	}
@@ -201,6 +204,14 @@ func (f *fixture) wantRun(url, value string, status int, body string) {
 	f.t.Helper()
 	r := f.run(url, value)
 	require.Equal(f.t, reply{status: status, body: body}, reply{status: r.status, body: r.body}, "run of %.200s", value)
+}
+
+// wantModulesInUse looks into the pool, where that is where modules are.
+func (f *fixture) wantModulesInUse(n int, why string) {
+	f.t.Helper()
+	if !*isolated {
+		require.Equal(f.t, n, f.config.Pool.Stats().InUse, why)
+	}
 }
 
 // errorText is the text of an error's body.

@@ -50,6 +50,7 @@ func (m *cachedModules) taken() []string {
 // TestKnownUploads restarts an executor over and over on one directory.
 func TestKnownUploads(t *testing.T) {
 	t.Parallel()
+	inProcess(t)
 	rt, err := wazero.NewCompiler(t.Context(), engine.Config{HostFuncs: sandbox.HostFuncs(), CheckResets: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, rt.Close(context.Background())) })

@@ -289,17 +289,22 @@ func (c *Cache) compileAndStore(ctx context.Context, binary []byte, key string) 
 }
 
 func (c *Cache) precompile(ctx context.Context, binary []byte, temp string) (engine.Module, error) {
-	if err := c.disk.mkdir(temp); err != nil {
+	if err := c.write(ctx, binary, temp); err != nil {
 		return nil, err
+	}
+	return c.precompiler.Load(ctx, nil, filepath.Join(temp, codeDir))
+}
+
+// write has the engine write an artefact that has no header yet.
+func (c *Cache) write(ctx context.Context, binary []byte, temp string) error {
+	if err := c.disk.mkdir(temp); err != nil {
+		return err
 	}
 	code := filepath.Join(temp, codeDir)
 	if err := c.disk.mkdir(code); err != nil {
-		return nil, err
+		return err
 	}
-	if err := c.precompiler.Precompile(ctx, binary, code); err != nil {
-		return nil, err
-	}
-	return c.precompiler.Load(ctx, nil, code)
+	return c.precompiler.Precompile(ctx, binary, code)
 }
 
 // publish makes a complete artefact visible under its key. That another was

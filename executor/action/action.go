@@ -13,6 +13,7 @@ import (
 	"wasmwhisk/engine/abi"
 	"wasmwhisk/engine/pool"
 	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/engine/worker"
 )
 
 // Request is code, and what is to be known about it.
@@ -34,17 +35,25 @@ type Request struct {
 
 // Action is code that is ready to run. It is safe for concurrent use.
 type Action struct {
-	template *sandbox.Template
-	module   *pool.Ref
-	granted  sandbox.Capabilities
+	runner  runner
+	module  *pool.Ref      // nil if there are workers
+	workers *worker.Runner // nil if activations run in this process
+	granted sandbox.Capabilities
+}
+
+// runner is a template of sandboxes in this process, or processes that have it.
+type runner interface {
+	Contract() abi.Name
+	Probe(ctx context.Context) sandbox.Outcome
+	Run(ctx context.Context, activation sandbox.Activation) sandbox.Outcome
 }
 
 // Contract is the guest contract that the action follows.
-func (a *Action) Contract() abi.Name { return a.template.Contract() }
+func (a *Action) Contract() abi.Name { return a.runner.Contract() }
 
 // Run is [sandbox.Template.Run].
 func (a *Action) Run(ctx context.Context, activation sandbox.Activation) sandbox.Outcome {
-	return a.template.Run(ctx, activation)
+	return a.runner.Run(ctx, activation)
 }
 
 // Close frees what the action holds. Nothing may run on it any more.
@@ -52,6 +61,9 @@ func (a *Action) Close() {
 	revoke(a.granted)
 	if a.module != nil {
 		a.module.Release()
+	}
+	if a.workers != nil {
+		a.workers.Close()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/pool"
 	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/engine/worker"
 	"wasmwhisk/precompile"
 )
 
@@ -28,10 +29,15 @@ type Uploads interface {
 	Remember(action precompile.Action)
 }
 
-// Config is what a [Maker] is made with. Pool and Modules are required.
+// Config is what a [Maker] is made with. Pool and Modules are required, unless
+// there are workers.
 type Config struct {
 	Pool    *pool.Pool
 	Modules Modules
+
+	// Workers run the activations of each action in processes of its own; nil
+	// runs them in this process.
+	Workers *worker.Supervisor
 
 	// Env is what every action finds in its environment unless its own or its
 	// activation's says otherwise, as "KEY=value".
@@ -73,7 +79,7 @@ func (m *Maker) Make(ctx context.Context, req Request) (*Action, Trial, error) {
 	if err != nil {
 		return nil, trial, err
 	}
-	probed := a.template.Probe(ctx)
+	probed := a.runner.Probe(ctx)
 	trial.Logs = probed.Logs
 	trial.Snapshot, trial.Instantiate = probed.Timings.Snapshot, probed.Timings.Instantiate
 	if probed.Err != nil {
@@ -90,6 +96,9 @@ func (m *Maker) Precompile(ctx context.Context, code string) error {
 	taken, err := m.intake(Request{Code: code}, &trial)
 	if err != nil {
 		return err
+	}
+	if m.config.Workers != nil {
+		return m.precompile(ctx, code, taken)
 	}
 	ref, err := m.module(ctx, code, taken, &trial)
 	if err != nil {
@@ -126,6 +135,9 @@ func (m *Maker) prepare(ctx context.Context, req Request, taken precompile.Actio
 			a.Close()
 		}
 	}()
+	if m.config.Workers != nil {
+		return a, m.isolate(ctx, a, req, taken, trial)
+	}
 	if a.module, err = m.module(ctx, req.Code, taken, trial); err != nil {
 		return nil, err
 	}
@@ -133,7 +145,7 @@ func (m *Maker) prepare(ctx context.Context, req Request, taken precompile.Actio
 	if a.granted, err = m.grant(req.Wishes, ownerOf(req.Namespace, req.ID)); err != nil {
 		return nil, err
 	}
-	a.template, err = sandbox.New(a.module.Program(), m.hostFuncs, m.policy(req, taken.Manifest, a.granted))
+	a.runner, err = sandbox.New(a.module.Program(), m.hostFuncs, m.policy(req, taken.Manifest, a.granted))
 	return a, err
 }
 
@@ -155,14 +167,20 @@ func (m *Maker) module(ctx context.Context, code string, taken precompile.Action
 
 // unpacked gives the module of code that is known but has no artefact any more.
 func (m *Maker) unpacked(ctx context.Context, code string, known precompile.Action) (engine.Module, precompile.Origin, error) {
-	taken, err := precompile.IntakeBase64(code, m.intakeLimits())
+	binary, err := m.binary(code, known)
 	if err != nil {
 		return nil, precompile.Compiled, err
 	}
-	if taken.Hash != known.Hash {
-		return nil, precompile.Compiled, fmt.Errorf("upload holds module %x, was known to hold %x", taken.Hash, known.Hash)
+	return m.config.Modules.Module(ctx, binary, known.Hash)
+}
+
+// binary is that of code that is known.
+func (m *Maker) binary(code string, known precompile.Action) ([]byte, error) {
+	taken, err := precompile.IntakeBase64(code, m.intakeLimits())
+	if err == nil && taken.Hash != known.Hash {
+		err = fmt.Errorf("upload holds module %x, was known to hold %x", taken.Hash, known.Hash)
 	}
-	return m.config.Modules.Module(ctx, taken.Binary, taken.Hash)
+	return taken.Binary, err
 }
 
 // sourceOf tells how a module was had: by our own load, or out of the pool.

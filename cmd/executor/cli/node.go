@@ -11,12 +11,14 @@ import (
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/engine/worker"
 	"wasmwhisk/executor"
 )
 
 // node is an executor and the engine that it runs on.
 type node struct {
 	runtime  engine.WasmRuntime
+	workers  *worker.Supervisor // nil if activations run in this process
 	executor *executor.Executor
 }
 
@@ -28,15 +30,27 @@ func openNode(ctx context.Context, env *Env, s settings, logger *slog.Logger) (*
 	if info := rt.Info(); info.Note != "" {
 		logger.Warn("the engine has to do without something here", slog.String("engine", info.Name), slog.String("note", info.Note))
 	}
+	n := &node{runtime: rt}
 	config, err := s.executorConfig(env, rt, logger)
 	if err != nil {
-		return nil, errors.Join(err, rt.Close(ctx))
+		return nil, errors.Join(err, n.close(ctx))
 	}
-	x, err := executor.New(config)
-	if err != nil {
-		return nil, errors.Join(errUsage(err), rt.Close(ctx))
+	if n.workers, err = s.openWorkers(logger); err != nil {
+		return nil, errors.Join(err, n.close(ctx))
 	}
-	return &node{runtime: rt, executor: x}, nil
+	config.Workers = n.workers
+	if n.executor, err = executor.New(config); err != nil {
+		return nil, errors.Join(errUsage(err), n.close(ctx))
+	}
+	return n, nil
+}
+
+// close ends what the executor works with.
+func (n *node) close(ctx context.Context) error {
+	if n.workers != nil {
+		n.workers.Close()
+	}
+	return n.runtime.Close(ctx)
 }
 
 // start serves, and says where.
@@ -67,5 +81,5 @@ func (n *node) stop(ctx context.Context, patience time.Duration) error {
 	ctx = context.WithoutCancel(ctx)
 	drain, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return errors.Join(n.executor.Stop(drain), n.runtime.Close(ctx))
+	return errors.Join(n.executor.Stop(drain), n.close(ctx))
 }

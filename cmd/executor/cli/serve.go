@@ -20,6 +20,7 @@ import (
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/pool"
+	"wasmwhisk/engine/worker"
 	"wasmwhisk/executor"
 	"wasmwhisk/executor/action"
 	"wasmwhisk/precompile"
@@ -38,6 +39,8 @@ type settings struct {
 	allowReinit, wowEnvelope      bool
 	compileTimeout                time.Duration
 	compileMemory                 int64
+	isolation                     string
+	workers                       worker.Config
 
 	limits   executor.Limits
 	capacity executor.Capacity
@@ -88,6 +91,7 @@ func (s *settings) addStorage(env *Env, cmd *cobra.Command) {
 	f.Int64Var(&s.cacheBytes, "cache-bytes", 0, "bound on the compiled modules on disk, in `BYTES` (default 4 GiB)")
 	f.Int64Var(&s.poolBytes, "pool-bytes", pool.DefaultMaxBytes, "bound on the compiled modules in memory, in `BYTES`")
 	s.addCompiling(f)
+	s.addIsolation(f)
 	f.StringVar(&s.engine, "engine", defaultEngine, "the WebAssembly `ENGINE`: "+strings.Join(engineNames(), ", "))
 }
 
