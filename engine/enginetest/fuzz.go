@@ -5,39 +5,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"wasmwhisk/engine"
-	"wasmwhisk/internal/wat"
 )
 
 // FuzzSame runs generated modules on two engines, which have to agree on the
 // results, the trap and the whole memory.
 func FuzzSame(f *testing.F, one, other Open) {
-	random := rand.New(rand.NewPCG(1, 2))
-	for range 40 {
-		seed := make([]byte, 400)
-		for i := range seed {
-			seed[i] = byte(random.Uint32())
-		}
-		f.Add(seed)
+	for i := range uint64(40) {
+		f.Add(randomSeed(i))
 	}
 	a, b := newEnv(f, one, engine.Config{}, Options{}), newEnv(f, other, engine.Config{}, Options{})
-	f.Fuzz(func(t *testing.T, seed []byte) {
-		source := Generate(seed)
-		binary, err := wat.Compile(source)
-		require.NoError(t, err, "assemble %s", source)
-		got, want := a.ending(t, binary), b.ending(t, binary)
-		if got.timedOut || want.timedOut {
-			t.Skip("too slow to tell")
-		}
-		require.Equal(t, want.what, got.what, "of %s", source)
-		require.True(t, bytes.Equal(want.memory, got.memory), "memories differ after %s", source)
-	})
+	f.Fuzz(func(t *testing.T, seed []byte) { requireSame(t, a, b, seed) })
 }
 
 // An ending is all that a caller sees of a guest.
