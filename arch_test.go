@@ -33,6 +33,8 @@ var layers = []struct{ pkg, mayImport string }{
 	{"engines/wazero", "engine engine/wasi engine/rewrite"},
 	{"engine/enginetest", "engine/... internal/wat"},
 
+	{"engine/enginebench", "engine engine/abi engine/host engine/sandbox engine/wasi"},
+
 	// Running one action, and keeping what runs.
 	{"engine/sandbox", "engine engine/abi engine/host engine/rewrite engine/wasi"},
 	{"engine/pool", "engine/..."},

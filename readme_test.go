@@ -129,19 +129,28 @@ func TestFlagsAreDocumented(t *testing.T) {
 	}
 }
 
-// commands lists the commands that the binary says it has.
+// commands lists the commands that the binary says it has, and those below them.
 func commands(t *testing.T) []string {
 	t.Helper()
-	_, list, _ := strings.Cut(help(t, ""), "Available Commands:\n")
+	names := subcommands(t, "")
+	if len(names) < 3 {
+		t.Fatalf("executor --help lists the commands %q", names)
+	}
+	for _, name := range names {
+		names = append(names, subcommands(t, name)...)
+	}
+	return names
+}
+
+func subcommands(t *testing.T, of string) []string {
+	t.Helper()
+	_, list, _ := strings.Cut(help(t, of), "Available Commands:\n")
 	list, _, _ = strings.Cut(list, "\n\n")
 	var names []string
 	for line := range strings.Lines(list) {
 		if fields := strings.Fields(line); len(fields) > 0 && fields[0] != "help" && fields[0] != "completion" {
-			names = append(names, fields[0])
+			names = append(names, strings.TrimSpace(of+" "+fields[0]))
 		}
-	}
-	if len(names) < 3 {
-		t.Fatalf("executor --help lists the commands %q", names)
 	}
 	return names
 }

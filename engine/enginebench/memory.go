@@ -1,0 +1,61 @@
+package enginebench
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"runtime/debug"
+	"strconv"
+
+	"wasmwhisk/engine"
+)
+
+// idleSandboxes is how many sandboxes wait when their memory is measured.
+const idleSandboxes = 64
+
+// idleBytes is the RAM of a sandbox that has served one activation, was put back
+// and waits; 0 where the system does not tell.
+func (g *guest) idleBytes(ctx context.Context) (size int64, err error) {
+	var waiting []engine.Instance
+	defer func() {
+		for _, instance := range waiting {
+			err = errors.Join(err, instance.Close(ctx))
+		}
+	}()
+	before := residentBytes()
+	for range idleSandboxes {
+		instance, err := g.restore(ctx)
+		if err != nil {
+			return 0, err
+		}
+		waiting = append(waiting, instance)
+		if _, err := g.invoke(ctx, instance, first); err != nil {
+			return 0, err
+		}
+		if resetter, ok := instance.(engine.Resetter); ok && g.snapshot != nil {
+			if err := resetter.Reset(); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return max(residentBytes()-before, 0) / idleSandboxes, nil
+}
+
+// residentBytes is the RAM of this process. A page that it has mapped several
+// times counts once. It is 0 where the system does not tell.
+func residentBytes() int64 {
+	debug.FreeOSMemory()
+	text, err := os.ReadFile("/proc/self/smaps_rollup")
+	if err != nil {
+		return 0
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		if fields := bytes.Fields(lines.Bytes()); len(fields) == 3 && string(fields[0]) == "Pss:" {
+			kilobytes, _ := strconv.ParseInt(string(fields[1]), 10, 64)
+			return kilobytes << 10
+		}
+	}
+	return 0
+}
