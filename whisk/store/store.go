@@ -105,6 +105,12 @@ type Store interface {
 	Code
 	Activations
 	Journal
+	Administration
+}
+
+// Administration is what an operator's command uses, also beside the process that
+// has the store open.
+type Administration interface {
 	Subjects
 
 	// Backup writes a copy of the store, as it is at one moment during the call,
@@ -115,8 +121,8 @@ type Store interface {
 	Close() error
 }
 
-// Revision tells one state of an entity from those before and after. They begin
-// at 1; 0 stands for no entity.
+// Revision tells one state of an entity from all others that anything of its name
+// ever had. 0 stands for no entity.
 type Revision int64
 
 // Entities keeps actions, packages, triggers and rules.
