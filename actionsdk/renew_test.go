@@ -12,13 +12,23 @@ import (
 	"wasmwhisk/engine/abi"
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/internal/guest"
+	"wasmwhisk/internal/guest/guesttest"
 )
 
 // Sandboxes of one program start from one snapshot: whatever is random must not
 // repeat itself all the same, nor an environment last.
 func TestActivationsFromOneSnapshotDiffer(t *testing.T) {
 	t.Parallel()
-	tpl := newTemplate(t, newModule(t, "random", guest.Reactor), sandbox.Policy{Env: []string{"KEY=value"}})
+	for _, mode := range guesttest.Modes() {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			module := newModule(t, "random", mode)
+			activationsDiffer(t, newTemplate(t, module, sandbox.Policy{Env: []string{"KEY=value"}}))
+		})
+	}
+}
+
+func activationsDiffer(t *testing.T, tpl *sandbox.Template) {
 	seen := map[string]string{}
 	for _, id := range []string{"1", "2", "3", "4"} {
 		out := tpl.Run(t.Context(), sandbox.Activation{

@@ -12,6 +12,9 @@ import (
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/abi"
 	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/engines/wazero"
+	"wasmwhisk/internal/guest"
+	"wasmwhisk/internal/guest/guesttest"
 )
 
 // offering is a command with the exports of a reactor: _start counts itself, does
@@ -101,4 +104,22 @@ func TestCommandsThatFailBeforeTheyOffer(t *testing.T) {
 		defer cancel()
 		assert.ErrorIs(t, spins.Probe(ctx).Err, context.DeadlineExceeded)
 	})
+}
+
+func TestCommandsOfTheSDKOfferThemselves(t *testing.T) {
+	t.Parallel()
+	binary := guesttest.Build(t, "wasmwhisk/examples/add", guest.Command)
+	rt, err := wazero.NewInterpreter(t.Context(), engine.Config{HostFuncs: sandbox.HostFuncs(), CheckResets: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, rt.Close(context.WithoutCancel(t.Context()))) })
+	module, err := rt.Compile(t.Context(), binary)
+	require.NoError(t, err)
+	tpl, err := sandbox.New(sandbox.NewProgram(module), sandbox.HostFuncs(), sandbox.Policy{})
+	require.NoError(t, err)
+	for range 3 {
+		out := tpl.Run(t.Context(), activation(`{"param1":5,"param2":4}`))
+		require.NoError(t, out.Err)
+		assert.Equal(t, `{"result":9}`, string(out.Result))
+	}
+	assert.NoError(t, sandbox.WhyNoSnapshot(tpl))
 }
