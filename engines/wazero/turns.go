@@ -47,6 +47,6 @@ func (t *turns) rest() {
 	}
 	last, now := t.rested.Load(), int64(time.Since(t.born))
 	if now-last > int64(restEvery) && t.rested.CompareAndSwap(last, now) {
-		time.Sleep(time.Microsecond)
+		time.Sleep(time.Microsecond) //nolint:forbidigo // not to wait, but to have nothing to do
 	}
 }

@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/internal/guest"
+	"wasmwhisk/internal/guest/guesttest"
+	"wasmwhisk/internal/wat"
+)
+
+// BenchmarkStart is the time from the start of the process to the answer of an
+// action that another process has compiled, beside that to the answer of an empty
+// server, in turns.
+func BenchmarkStart(b *testing.B) {
+	serve, constant := built(b, "wasmwhisk/cmd/executor"), built(b, "./testdata/constant")
+	text, err := os.ReadFile("../../../examples/wat/add.wat")
+	require.NoError(b, err)
+	for _, tc := range []struct {
+		name   string
+		binary []byte
+	}{
+		{"wat", wat.Must(string(text))},
+		{"go", guesttest.Build(b, "wasmwhisk/examples/add", guest.Reactor)},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			init := `{"value":{"code":"` + base64.StdEncoding.EncodeToString(tc.binary) + `"}}`
+			state := b.TempDir()
+			first := func() time.Duration {
+				address := freeAddress(b)
+				return firstAnswer(b, exec.Command(serve, "--runtime-addr", address, "--state-dir", state, "--log-level", "error"), address, init)
+			}
+			first()
+			var ours, empty []time.Duration
+			for b.Loop() {
+				ours = append(ours, first())
+				address := freeAddress(b)
+				empty = append(empty, firstAnswer(b, exec.Command(constant, address), address))
+			}
+			slices.Sort(ours)
+			slices.Sort(empty)
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(milliseconds(ours[len(ours)/2]), "p50-ms")
+			b.ReportMetric(milliseconds(empty[len(empty)/2]), "empty-p50-ms")
+			b.ReportMetric(milliseconds(ours[len(ours)/2]-empty[len(empty)/2]), "beyond-ms")
+		})
+	}
+}
+
+func built(b *testing.B, pkg string) string {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "server")
+	out, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput()
+	require.NoError(b, err, "%s", out)
+	return path
+}
+
+func freeAddress(b *testing.B) string {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(b, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// firstAnswer starts a server, gives it code if there is some, and waits for the
+// answer of a /run.
+func firstAnswer(b *testing.B, server *exec.Cmd, address string, init ...string) time.Duration {
+	b.Helper()
+	began := time.Now()
+	require.NoError(b, server.Start())
+	defer func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	}()
+	for conn, err := net.Dial("tcp", address); ; conn, err = net.Dial("tcp", address) {
+		if err == nil {
+			_ = conn.Close()
+			break
+		}
+		require.Less(b, time.Since(began), 10*time.Second, "server: %v", err)
+	}
+	for _, body := range init {
+		post(b, "http://"+address+"/a/init", body, `{"ok":true}`)
+	}
+	post(b, "http://"+address+"/a/run", `{"value":{"param1":3,"param2":4}}`, `{"result":7}`)
+	return time.Since(began)
+}
+
+func post(b *testing.B, url, body, want string) {
+	b.Helper()
+	res, err := http.Post(url, "application/json", strings.NewReader(body))
+	require.NoError(b, err)
+	defer res.Body.Close()
+	got, err := io.ReadAll(res.Body)
+	require.NoError(b, err)
+	require.Equal(b, want, string(got), fmt.Sprintf("POST %s", url))
+}
