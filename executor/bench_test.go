@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/require"
 
 	"wasmwhisk/engine"
@@ -87,15 +85,7 @@ func goAddGuest(t testing.TB) []byte {
 func benchmarkRun(b *testing.B, f *fixture, binary []byte, conns int) {
 	b.Helper()
 	f.init(f.multiplexed+"/add", binary)
-	constant := echo.New()
-	constant.POST("/add/run", func(c echo.Context) error {
-		if _, err := io.Copy(io.Discard, c.Request().Body); err != nil {
-			return err
-		}
-		return c.Blob(http.StatusOK, "application/json", []byte(`{"result":7}`))
-	})
-	reference := httptest.NewServer(constant)
-	defer reference.Close()
+	reference := newEcho(b, `{"result":7}`)
 	body := runBody(`{"param1":3,"param2":4}`, `"namespace":"guest"`, `"action_name":"/guest/add"`, `"action_version":"0.0.1"`,
 		`"activation_id":"0123456789abcdef0123456789abcdef"`, `"transaction_id":"tid"`, `"deadline":"99999999999999"`)
 	ours := newLoad(b, f.multiplexed, conns, body)
@@ -113,6 +103,8 @@ func benchmarkRun(b *testing.B, f *fixture, binary []byte, conns int) {
 	b.ReportMetric(float64(ours.p50().Microseconds()), "p50-µs")
 	b.ReportMetric(float64(echoes.p50().Microseconds()), "echo-p50-µs")
 	b.ReportMetric(float64(ours.p50())/float64(echoes.p50()), "p50-ratio")
+	b.ReportMetric(ours.allocs(), "allocs/run")
+	b.ReportMetric(echoes.allocs(), "echo-allocs/run")
 }
 
 // load asks one server over and over, through clients that cost next to
@@ -122,6 +114,7 @@ type load struct {
 	clients []*rawClient
 	busy    time.Duration
 	took    []time.Duration
+	mallocs uint64
 }
 
 func newLoad(b testing.TB, url string, conns int, body string) *load {
@@ -135,6 +128,7 @@ func newLoad(b testing.TB, url string, conns int, body string) *load {
 
 func (l *load) round() {
 	results := make([][]time.Duration, len(l.clients))
+	before := mallocs()
 	began := time.Now()
 	until := began.Add(100 * time.Millisecond)
 	var done sync.WaitGroup
@@ -143,6 +137,7 @@ func (l *load) round() {
 	}
 	done.Wait()
 	l.busy += time.Since(began)
+	l.mallocs += mallocs() - before
 	for i, r := range results {
 		require.NoError(l.b, l.clients[i].err, "client %d", i)
 		l.took = append(l.took, r...)
@@ -150,6 +145,16 @@ func (l *load) round() {
 }
 
 func (l *load) rate() float64 { return float64(len(l.took)) / l.busy.Seconds() }
+
+// mallocs is how many allocations this process has made.
+func mallocs() uint64 {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.Mallocs
+}
+
+// allocs is for each request; next to none are the client's.
+func (l *load) allocs() float64 { return float64(l.mallocs) / float64(len(l.took)) }
 
 func (l *load) p50() time.Duration {
 	slices.Sort(l.took)
@@ -168,6 +173,7 @@ type rawClient struct {
 	request []byte
 	next    func() []byte // gives the next request, if they differ
 	err     error
+	body    [512]byte // of the last answer
 }
 
 func newRawClient(b testing.TB, url, body string) *rawClient {
@@ -234,7 +240,7 @@ func (c *rawClient) exchange(request []byte) (status int, body []byte, err error
 			return 0, nil, err
 		}
 	}
-	body = make([]byte, 512)[:length]
+	body = c.body[:length]
 	_, err = io.ReadFull(c.in, body)
 	return status, body, err
 }
