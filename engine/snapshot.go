@@ -39,8 +39,8 @@ type Snapshotter interface {
 	// belongs to the instance's state than a snapshot holds.
 	Capture(inst Instance) (Snapshot, error)
 
-	// Restore gives an instance in the state of a snapshot of this module. No
-	// guest code runs.
+	// Restore gives an instance in the state of a snapshot of this module, or of
+	// a [Provisional] one that it takes the place of. No guest code runs.
 	Restore(ctx context.Context, from Snapshot, limits Limits) (Instance, error)
 }
 

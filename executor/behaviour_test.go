@@ -548,7 +548,7 @@ wasmwhisk_activations_total{status="whisk internal error"} 0
 # HELP wasmwhisk_containers Containers that there are.
 # TYPE wasmwhisk_containers gauge
 wasmwhisk_containers 3
-# HELP wasmwhisk_inits_total Initializations, by how the module was had: compile and load are cold, pool is warm; failed had none.
+# HELP wasmwhisk_inits_total Initializations, by how the module was had: compile, interpret and load are cold, pool is warm; failed had none.
 # TYPE wasmwhisk_inits_total counter
 wasmwhisk_inits_total{module="compile"} 1
 wasmwhisk_inits_total{module="failed"} 1

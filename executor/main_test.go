@@ -13,25 +13,36 @@ import (
 	"go.uber.org/goleak"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/engine/worker"
 	"wasmwhisk/engines/wazero"
+	"wasmwhisk/precompile"
 )
 
 // isolated has all fixtures run activations in worker processes.
 var isolated = flag.Bool("isolated", false, "run activations in worker processes")
 
-// workerArgument makes this test binary a worker process: such a one has no
-// environment to tell it.
-const workerArgument = "worker"
+// workerArgument makes this test binary a worker process, childArgument a
+// compiler process: such a one has no environment to tell it.
+const (
+	workerArgument = "worker"
+	childArgument  = "compile-child"
+)
 
 func TestMain(m *testing.M) {
-	if len(os.Args) != 2 || os.Args[1] != workerArgument {
+	var err error
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == workerArgument:
+		err = worker.Main(context.Background(), func(ctx context.Context, c engine.Config) (engine.WasmRuntime, error) {
+			return wazero.NewCompiler(ctx, c)
+		})
+	case len(os.Args) == 2 && os.Args[1] == childArgument:
+		err = precompile.ChildMain(context.Background(), os.Stdin, os.Stdout, func(ctx context.Context) (engine.Precompiler, error) {
+			return wazero.NewCompiler(ctx, engine.Config{HostFuncs: sandbox.HostFuncs()})
+		})
+	default:
 		goleak.VerifyTestMain(m)
-		return
 	}
-	err := worker.Main(context.Background(), func(ctx context.Context, c engine.Config) (engine.WasmRuntime, error) {
-		return wazero.NewCompiler(ctx, c)
-	})
 	if err != nil {
 		os.Exit(1)
 	}

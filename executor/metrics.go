@@ -62,7 +62,7 @@ func newMetrics(registerer prometheus.Registerer, e *Executor) (*metrics, error)
 	m.durations, m.initTimes = durations, initTimes
 	m.inits = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Name: "inits_total",
-		Help: "Initializations, by how the module was had: compile and load are cold, pool is warm; failed had none.",
+		Help: "Initializations, by how the module was had: compile, interpret and load are cold, pool is warm; failed had none.",
 	}, []string{"module"})
 	all := append([]prometheus.Collector{activations, durations, initTimes, phaseTimes, m.inits}, gauges(e)...)
 	if err := m.register(all); err != nil {
@@ -142,7 +142,8 @@ func moduleLabel(t *timings, err error) string {
 		return "failed"
 	}
 	for _, s := range t.spans {
-		if s.phase == phaseCompile || s.phase == phaseLoad || s.phase == phasePool {
+		switch s.phase {
+		case phaseCompile, phaseInterpret, phaseLoad, phasePool:
 			return string(s.phase)
 		}
 	}

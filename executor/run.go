@@ -103,8 +103,7 @@ func (e *Executor) run(ctx context.Context, c *container, req runRequest, now ti
 	defer leave()
 	out := a.Run(ctx, sandbox.Activation{Input: req.input, Context: req.context, Deadline: deadline})
 	c.logs.end(out.Logs)
-	t.add(phaseInstantiate, out.Timings.Instantiate)
-	t.add(phaseRun, out.Timings.Run)
+	t.addRun(out)
 	return out, action.RunFailure(out.Err, limit)
 }
 

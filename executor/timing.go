@@ -5,13 +5,15 @@ import (
 	"strconv"
 	"time"
 
+	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/executor/action"
 )
 
 // TimingHeader is the header of every /init and /run answer that says where the
 // time went, in the syntax of Server-Timing: "decode;dur=0.021, run;dur=1.5",
-// in milliseconds. The phases are decode, intake, then one of compile, load and
-// pool (how the module was had), snapshot, instantiate, run.
+// in milliseconds. The phases are decode, intake, then one of compile, interpret,
+// load and pool (how the module was had), snapshot, instantiate, and run, or
+// run-interpreted before the module is compiled.
 const TimingHeader = "X-Wasmwhisk-Timing"
 
 // phase names a part of an initialization or activation.
@@ -20,18 +22,20 @@ type phase string
 // The phases, in the order in which they happen. phaseSnapshot is missing where
 // no snapshot was taken.
 const (
-	phaseDecode      phase = "decode"
-	phaseIntake      phase = "intake"
-	phaseCompile     phase = "compile"
-	phaseLoad        phase = "load"
-	phasePool        phase = "pool"
-	phaseSnapshot    phase = "snapshot"
-	phaseInstantiate phase = "instantiate"
-	phaseRun         phase = "run"
+	phaseDecode         phase = "decode"
+	phaseIntake         phase = "intake"
+	phaseCompile        phase = "compile"
+	phaseInterpret      phase = "interpret"
+	phaseLoad           phase = "load"
+	phasePool           phase = "pool"
+	phaseSnapshot       phase = "snapshot"
+	phaseInstantiate    phase = "instantiate"
+	phaseRun            phase = "run"
+	phaseRunInterpreted phase = "run-interpreted"
 )
 
 func phases() []phase {
-	return []phase{phaseDecode, phaseIntake, phaseCompile, phaseLoad, phasePool, phaseSnapshot, phaseInstantiate, phaseRun}
+	return []phase{phaseDecode, phaseIntake, phaseCompile, phaseInterpret, phaseLoad, phasePool, phaseSnapshot, phaseInstantiate, phaseRun, phaseRunInterpreted}
 }
 
 // span is the time that a phase took.
@@ -58,6 +62,8 @@ func (t *timings) addTrial(trial action.Trial) {
 	switch trial.Source {
 	case action.Compiled:
 		t.add(phaseCompile, trial.Module)
+	case action.Interpreted:
+		t.add(phaseInterpret, trial.Module)
 	case action.Loaded:
 		t.add(phaseLoad, trial.Module)
 	case action.Pooled:
@@ -65,6 +71,16 @@ func (t *timings) addTrial(trial action.Trial) {
 	}
 	t.addSome(phaseSnapshot, trial.Snapshot)
 	t.addSome(phaseInstantiate, trial.Instantiate)
+}
+
+// addRun adds the phases of an activation.
+func (t *timings) addRun(out sandbox.Outcome) {
+	t.add(phaseInstantiate, out.Timings.Instantiate)
+	if out.Provisional {
+		t.add(phaseRunInterpreted, out.Timings.Run)
+		return
+	}
+	t.add(phaseRun, out.Timings.Run)
 }
 
 // since adds the phase that began at start and ends now.

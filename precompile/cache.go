@@ -27,6 +27,9 @@ type Origin string
 const (
 	Compiled Origin = "compiled"
 	Loaded   Origin = "loaded" // from the cache
+
+	// Interpreted modules stand in for themselves compiled, see [engine.Provisional].
+	Interpreted Origin = "interpreted"
 )
 
 // DefaultCacheBytes bounds a cache where the configuration says nothing: 340
@@ -56,6 +59,12 @@ type CacheConfig struct {
 	// pass it while one is being written.
 	MaxBytes int64
 
+	// Interpreter runs binaries for the time that compiling them takes: Module
+	// gives an [engine.Provisional] module of what would have to be compiled in a
+	// process of its own. It is the engine of the precompiler. Nil has all callers
+	// wait for the compiler.
+	Interpreter engine.Interpreter
+
 	// Logger takes warnings about artefacts that were damaged and disks that
 	// fail; nil discards them.
 	Logger *slog.Logger
@@ -63,12 +72,13 @@ type CacheConfig struct {
 
 // CacheStats counts what a cache did since it was made.
 type CacheStats struct {
-	Loaded   uint64 // modules that came from the disk
-	Compiled uint64 // modules that did not
-	Stored   uint64 // artefacts written
-	Evicted  uint64 // artefacts removed to make room
-	Dropped  uint64 // artefacts removed because something was wrong with them
-	Failures uint64 // times that the disk failed us
+	Loaded      uint64 // modules that came from the disk
+	Compiled    uint64 // modules that did not
+	Interpreted uint64 // modules that stood in for others while those were compiled
+	Stored      uint64 // artefacts written
+	Evicted     uint64 // artefacts removed to make room
+	Dropped     uint64 // artefacts removed because something was wrong with them
+	Failures    uint64 // times that the disk failed us
 }
 
 // Cache keeps compiled modules in a directory. It is safe for concurrent use,
@@ -83,6 +93,7 @@ type Cache struct {
 	dir         string
 	runtime     engine.WasmRuntime
 	precompiler engine.Precompiler // nil: nothing is kept
+	interpreter *interpreter       // nil: nothing runs before it is compiled
 	fingerprint string
 	maxBytes    int64
 	smallBinary int
@@ -97,6 +108,7 @@ type Cache struct {
 	bytes      int64 // at the last scan, and written since
 	sinceScan  int
 	pauseUntil time.Time
+	awaited    map[string]Action // uploads to remember, by the key that is being compiled
 }
 
 // NewCache returns a cache in dir, which it makes if need be, accessible to this
@@ -117,6 +129,7 @@ func newCache(dir string, p engine.Precompiler, config CacheConfig, d disk) (*Ca
 		dir:         dir,
 		runtime:     p,
 		precompiler: p,
+		interpreter: newInterpreter(config.Interpreter),
 		fingerprint: p.Fingerprint(),
 		maxBytes:    positive(config.MaxBytes, DefaultCacheBytes),
 		smallBinary: SmallBinary,
@@ -124,6 +137,7 @@ func newCache(dir string, p engine.Precompiler, config CacheConfig, d disk) (*Ca
 		log:         cmp.Or(config.Logger, slog.New(slog.DiscardHandler)),
 		disk:        d,
 		sinceScan:   scanEvery,
+		awaited:     map[string]Action{},
 	}
 	return c, c.removeLeftovers()
 }
@@ -150,6 +164,9 @@ func (c *Cache) Module(ctx context.Context, binary []byte, hash [sha256.Size]byt
 	}
 	if binary == nil {
 		return nil, Compiled, ErrBinaryNeeded
+	}
+	if m := c.interpret(ctx, binary, key); m != nil {
+		return m, Interpreted, nil
 	}
 	return c.compileAndStore(ctx, binary, key)
 }

@@ -60,7 +60,11 @@ func (c *Cache) Remember(action Action) {
 	if action.upload == (uploadID{}) || action.Binary == nil || c.paused() {
 		return
 	}
-	if _, err := os.Lstat(filepath.Join(c.dir, c.key(action.Hash))); err != nil {
+	key := c.key(action.Hash)
+	if c.await(key, action) {
+		return
+	}
+	if _, err := os.Lstat(filepath.Join(c.dir, key)); err != nil {
 		return
 	}
 	text, err := seal(remembered{Hash: action.Hash, Manifest: action.Manifest})
@@ -72,6 +76,34 @@ func (c *Cache) Remember(action Action) {
 		return
 	}
 	c.grew(int64(len(text)))
+}
+
+// expectUpload has Remember wait for the artefact of a key.
+func (c *Cache) expectUpload(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.awaited[key] = Action{}
+}
+
+// await tells whether an action's artefact is being made. The action is
+// remembered when it is there.
+func (c *Cache) await(key string, action Action) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.awaited[key]
+	if ok {
+		c.awaited[key] = action
+	}
+	return ok
+}
+
+// rememberLate remembers the action that waited for the artefact of a key.
+func (c *Cache) rememberLate(key string) {
+	c.mu.Lock()
+	action := c.awaited[key]
+	delete(c.awaited, key)
+	c.mu.Unlock()
+	c.Remember(action)
 }
 
 func (c *Cache) keepUpload(id uploadID, text []byte) error {

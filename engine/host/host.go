@@ -75,11 +75,12 @@ type Config struct {
 // System is the state of one activation. Like the guest that it serves, it is
 // used by one goroutine at a time.
 type System struct {
-	config Config
-	open   map[int32]*exchange
-	last   int32
-	err    string
-	called bool
+	config  Config
+	open    map[int32]*exchange
+	last    int32
+	err     string
+	called  bool
+	reached bool
 }
 
 // NewSystem makes the state of one activation. Its owner closes it.
@@ -99,6 +100,17 @@ func (s *System) Close() {
 
 // Called tells whether the guest has called any function so far.
 func (s *System) Called() bool { return s.called }
+
+// Reached tells whether the guest has called a function that needs a capability:
+// one whose effects outlast the activation. Of a guest that has, others may ask.
+func (s *System) Reached() bool { return s.reached }
+
+func (s *System) note(capability string) {
+	s.called = true
+	if capability != "" && !s.reached {
+		s.reached = true
+	}
+}
 
 type contextKey struct{}
 
@@ -188,7 +200,7 @@ func define(module, name, capability string, fn func(context.Context, call) erro
 			Type:   engine.FuncType{Params: params, Results: results},
 			Call: func(ctx context.Context, mem engine.Memory, stack []uint64) error {
 				s := fromContext(ctx)
-				s.called = true
+				s.note(capability)
 				return fn(ctx, call{s, mem, stack})
 			},
 		},

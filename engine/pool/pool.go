@@ -183,15 +183,28 @@ func (p *Pool) leave(e *entry) {
 	_ = closeAll(context.Background(), unwanted)
 }
 
-// parkLocked keeps the entry for the next user, or gives up making it.
+// parkLocked keeps the entry for the next user, or gives up making it or what it
+// stands in for.
 func (p *Pool) parkLocked(e *entry) (unwanted []*sandbox.Program) {
 	if e.program == nil {
 		p.forgetLocked(e)
 		e.cancel()
 		return nil
 	}
+	if !e.program.Settled() {
+		p.forgetLocked(e)
+		p.stats.Bytes -= e.size
+		return []*sandbox.Program{e.program}
+	}
+	p.resizeLocked(e)
 	e.idle = p.idle.PushBack(e)
 	return p.evictLocked()
+}
+
+// resizeLocked takes notice that another module has taken the first one's place.
+func (p *Pool) resizeLocked(e *entry) {
+	p.stats.Bytes += e.program.Size() - e.size
+	e.size = e.program.Size()
 }
 
 func (p *Pool) unparkLocked(e *entry) {

@@ -316,3 +316,65 @@ func BenchmarkGetOfPooledModule(b *testing.B) {
 		ref.Release()
 	}
 }
+
+// standIn is a fake in whose place another comes when that is told.
+type standIn struct {
+	*fake
+	final     engine.Module
+	comes     chan struct{}
+	abandoned chan struct{}
+}
+
+func newStandIn(size int64, final engine.Module) standIn {
+	return standIn{&fake{size: size}, final, make(chan struct{}), make(chan struct{})}
+}
+
+func (s standIn) Final(ctx context.Context) (engine.Module, error) {
+	select {
+	case <-s.comes:
+		return s.final, nil
+	case <-ctx.Done():
+		close(s.abandoned)
+		return nil, context.Cause(ctx)
+	}
+}
+
+// Nobody compiles for a container that is gone.
+func TestProvisionalModuleGoesWithItsLastUser(t *testing.T) {
+	t.Parallel()
+	p := pool.New(pool.Config{})
+	closing(t, p)
+	m := newStandIn(7, nil)
+	first, second := get(t, p, 1, m), get(t, p, 1, nil)
+	first.Release()
+	select {
+	case <-m.abandoned:
+		t.Fatal("the final module is not made any more, but there is a user")
+	default:
+	}
+	second.Release()
+	<-m.abandoned
+	assert.EqualValues(t, 1, m.closed.Load())
+	assert.Zero(t, p.Stats().Modules)
+	assert.Zero(t, p.Stats().Bytes)
+
+	again := &fake{size: 1}
+	ref := get(t, p, 1, again)
+	defer ref.Release()
+	assert.Same(t, again, ref.Program().Module(), "the next user begins anew")
+}
+
+func TestFinalModuleIsKept(t *testing.T) {
+	t.Parallel()
+	p := pool.New(pool.Config{})
+	closing(t, p)
+	m := newStandIn(7, &fake{size: 3})
+	ref := get(t, p, 1, m)
+	assert.EqualValues(t, 7, p.Stats().Bytes)
+	close(m.comes)
+	require.NoError(t, ref.Program().Settle(t.Context()))
+	assert.EqualValues(t, 1, m.closed.Load(), "the provisional module is of no use any more")
+	ref.Release()
+	assert.EqualValues(t, 3, p.Stats().Bytes)
+	assert.Equal(t, 1, p.Stats().Modules)
+}

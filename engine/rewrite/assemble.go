@@ -46,6 +46,7 @@ func (w *rewriter) rewrite() error {
 	if err := w.clamp(); err != nil {
 		return err
 	}
+	w.countLocals(bodies)
 	if w.o.Guard {
 		graph.resolve(bodies)
 		w.guard(graph, bodies)
@@ -58,6 +59,14 @@ func (w *rewriter) rewrite() error {
 	w.add(exportSection, w.exports)
 	w.result.Binary = w.join()
 	return nil
+}
+
+func (w *rewriter) countLocals(bodies []body) {
+	for i := range bodies {
+		n := uint64(bodies[i].locals)
+		w.result.Locals += n
+		w.result.MostLocals = max(w.result.MostLocals, n)
+	}
 }
 
 // clamp bounds tables and memory.

@@ -57,6 +57,11 @@ type Result struct {
 	Image []Segment
 	Start string
 
+	// Locals are the locals that all functions declare together, MostLocals those
+	// of the function with the most, parameters included. A few bytes can declare
+	// many, and some engines spend memory or time on each.
+	Locals, MostLocals uint64
+
 	// Uncaptured says why Image and Start are empty in spite of Options.Capture:
 	// the engine still initialises memory and runs the start function at
 	// instantiation. It is "" otherwise.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"runtime"
 	"sync"
-
-	"wasmwhisk/engine"
 )
 
 // maxIdle bounds the instances that wait at one start for an activation.
@@ -24,7 +22,7 @@ type idleInstances struct {
 
 type shelf struct {
 	mu        sync.Mutex
-	instances []engine.Resetter
+	instances []*guest
 	closed    bool
 	_         [64]byte // no two shelves in one line of a cache
 }
@@ -35,7 +33,7 @@ func newIdleInstances() idleInstances {
 
 // take gives an instance, from the shelf of that number if it has one; nil if
 // there is none at all.
-func (i idleInstances) take(from uint32) engine.Instance {
+func (i idleInstances) take(from uint32) *guest {
 	for n := range uint32(len(i.shelves)) {
 		if guest := i.shelf(from + n).take(); guest != nil {
 			return guest
@@ -45,13 +43,14 @@ func (i idleInstances) take(from uint32) engine.Instance {
 }
 
 // put tells whether there was room on the shelf of that number.
-func (i idleInstances) put(guest engine.Resetter, to uint32) bool {
+func (i idleInstances) put(guest *guest, to uint32) bool {
 	return i.shelf(to).put(guest, maxIdle/len(i.shelves))
 }
 
 func (i idleInstances) shelf(n uint32) *shelf { return &i.shelves[n%uint32(len(i.shelves))] }
 
-func (i idleInstances) close(ctx context.Context) error {
+// drain closes what lies on the shelves.
+func (i idleInstances) drain(ctx context.Context) error {
 	var errs []error
 	for n := range i.shelves {
 		for _, guest := range i.shelves[n].clear() {
@@ -61,7 +60,15 @@ func (i idleInstances) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (s *shelf) take() engine.Instance {
+// close drains the shelves for good.
+func (i idleInstances) close(ctx context.Context) error {
+	for n := range i.shelves {
+		i.shelves[n].close()
+	}
+	return i.drain(ctx)
+}
+
+func (s *shelf) take() *guest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := len(s.instances) - 1
@@ -73,7 +80,7 @@ func (s *shelf) take() engine.Instance {
 	return guest
 }
 
-func (s *shelf) put(guest engine.Resetter, limit int) bool {
+func (s *shelf) put(guest *guest, limit int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || len(s.instances) >= limit {
@@ -83,11 +90,17 @@ func (s *shelf) put(guest engine.Resetter, limit int) bool {
 	return true
 }
 
-// clear takes everything away; nothing is put there any more.
-func (s *shelf) clear() []engine.Resetter {
+func (s *shelf) clear() []*guest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := s.instances
-	s.instances, s.closed = nil, true
+	s.instances = nil
 	return all
+}
+
+// close has nothing put there any more.
+func (s *shelf) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,19 +26,27 @@ func (t *Template) Run(ctx context.Context, a Activation) (out Outcome) {
 			What: "payload", Unit: "bytes", Limit: uint64(t.policy.Limits.PayloadBytes), Wanted: uint64(n),
 		})
 	}
-	return t.open(ctx, a).run()
+	for out.Err = errAgain; errors.Is(out.Err, errAgain); {
+		out = t.open(ctx, a).run()
+	}
+	return out
 }
 
 // Probe learns before the first activation whether the guest starts at all, and
 // does once what all sandboxes of it can share. Its outcome has no result.
 func (t *Template) Probe(ctx context.Context) (out Outcome) {
 	defer recoverInto(&out)
+	if err := t.start.program.refusal(); err != nil {
+		return failed(err)
+	}
 	var timings Timings
 	prepared, err := t.prepare(ctx, &timings)
 	if err != nil || prepared.started {
 		return Outcome{Status: StatusOf(err), Err: err, Timings: timings}
 	}
-	out = t.open(ctx, Activation{Input: json.RawMessage("{}")}).probe()
+	for out.Err = errAgain; errors.Is(out.Err, errAgain); {
+		out = t.open(ctx, Activation{Input: json.RawMessage("{}")}).probe()
+	}
 	out.Timings.Snapshot = timings.Snapshot
 	return out
 }
@@ -76,7 +85,7 @@ type sandbox struct {
 	stdin    bytes.Reader
 
 	input   abi.Input
-	guest   engine.Instance
+	guest   *guest
 	timings Timings
 	watch   stopwatch
 }
@@ -136,11 +145,19 @@ func environment(env []string, c abi.Context) []string {
 
 // run takes the sandbox from its first instruction to its outcome.
 func (s *sandbox) run() Outcome {
-	result, err := s.answer(s.confined)
-	return s.end(result, err)
+	ctx := s.onTier()
+	result, err := s.answer(ctx)
+	return s.end(result, verdict(ctx, err))
 }
 
-func (s *sandbox) probe() Outcome { return s.end(nil, s.begin(s.confined)) }
+func (s *sandbox) probe() Outcome {
+	ctx := s.onTier()
+	return s.end(nil, verdict(ctx, s.begin(ctx)))
+}
+
+func (s *sandbox) onTier() context.Context {
+	return s.template.start.program.onTier(s.confined, &s.wasi, &s.host)
+}
 
 // end closes the sandbox and leaves it to another activation. What it refers to
 // goes then, or with the pool at the next but one collection.
@@ -157,7 +174,7 @@ func (s *sandbox) answer(ctx context.Context) (json.RawMessage, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
-	result, err := s.template.start.asked().Invoke(ctx, s.guest, s.input, &s.captured)
+	result, err := s.template.start.asked().Invoke(ctx, s.guest.Instance, s.input, &s.captured)
 	if err == nil && len(result) > s.input.MaxResult {
 		err = resultTooLong(len(result), s.input.MaxResult)
 	}
@@ -188,6 +205,7 @@ func (s *sandbox) close(ended error) {
 
 func (s *sandbox) outcome(result json.RawMessage, err error) Outcome {
 	out := Outcome{Status: StatusOf(err), Err: err, Logs: s.captured.logs(), Timings: s.timings}
+	out.Provisional = s.guest != nil && s.guest.tier.provisional
 	if err != nil {
 		return out
 	}

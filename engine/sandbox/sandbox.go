@@ -86,6 +86,10 @@ type Outcome struct {
 
 	Logs    Logs
 	Timings Timings
+
+	// Provisional tells that it ran on a module that stood in for a better one,
+	// see [engine.Provisional].
+	Provisional bool
 }
 
 // Status classifies an outcome as OpenWhisk does, with its numbers.

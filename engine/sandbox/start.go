@@ -20,7 +20,7 @@ import (
 // that; otherwise one taken before it. Instances are put back there after use
 // rather than thrown away.
 type start struct {
-	module   engine.Module
+	program  *Program
 	contract abi.Contract
 	limits   engine.Limits
 	mounts   []wasi.Mount // of whom it was made for; others' have the same names
@@ -42,16 +42,16 @@ type preparation struct {
 
 var errUnwanted = errors.New("the action or the engine has no snapshots")
 
-func newStart(module engine.Module, contract abi.Contract, policy Policy) *start {
+func newStart(program *Program, contract abi.Contract, policy Policy) *start {
 	s := &start{
-		module:   module,
+		program:  program,
 		contract: contract,
 		limits:   engine.Limits{MemoryPages: policy.Limits.MemoryPages},
 		mounts:   policy.Capabilities.Mounts,
 		anew:     policy.NoSnapshot,
 		idle:     newIdleInstances(),
 	}
-	if _, ok := module.(engine.Snapshotter); !ok {
+	if _, ok := program.module.(engine.Snapshotter); !ok {
 		s.prepared.Store(&preparation{why: errUnwanted, contract: contract})
 	}
 	return s
@@ -99,7 +99,7 @@ func (s *start) ways() []way {
 		return []way{unstarted}
 	}
 	ways := []way{{s.contract, true, s.startUp}, unstarted}
-	if reactor := abi.Behind(s.contract, s.module.Exports()); reactor != nil {
+	if reactor := abi.Behind(s.contract, s.program.module.Exports()); reactor != nil {
 		ways = slices.Insert(ways, 0, way{reactor, true, s.serve})
 	}
 	return ways
@@ -116,6 +116,9 @@ func (s *start) attempt(ctx context.Context) (*preparation, error) {
 		if err == nil {
 			p.snapshot, p.started, p.contract = snapshot, w.started, w.contract
 			break
+		}
+		if errors.Is(err, errAgain) {
+			return s.attempt(ctx)
 		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -139,11 +142,11 @@ func (s *start) capture(ctx context.Context, w way) (engine.Snapshot, error) {
 	defer system.Close()
 	hosts := host.NewSystem(host.Config{})
 	defer hosts.Close()
-	ctx = host.NewContext(wasi.NewContext(ctx, system), hosts)
+	ctx = s.program.onTier(host.NewContext(wasi.NewContext(ctx, system), hosts), system, hosts)
 
-	guest, err := s.module.Instantiate(ctx, s.limits)
+	guest, err := s.instantiate(ctx)
 	if err != nil {
-		return nil, err
+		return nil, verdict(ctx, err)
 	}
 	kept := false
 	defer func() {
@@ -151,14 +154,14 @@ func (s *start) capture(ctx context.Context, w way) (engine.Snapshot, error) {
 			_ = guest.Close(context.WithoutCancel(ctx))
 		}
 	}()
-	renewed, err := w.bring(ctx, guest)
+	renewed, err := w.bring(ctx, guest.Instance)
 	if err != nil {
-		return nil, err
+		return nil, verdict(ctx, err)
 	}
 	if err := sound(system, hosts, renewed); err != nil {
 		return nil, err
 	}
-	snapshot, err := s.module.(engine.Snapshotter).Capture(guest)
+	snapshot, err := guest.tier.module.(engine.Snapshotter).Capture(guest.Instance)
 	if err != nil {
 		return nil, err
 	}
@@ -166,12 +169,17 @@ func (s *start) capture(ctx context.Context, w way) (engine.Snapshot, error) {
 	return snapshot, nil
 }
 
+// instantiate gives an instance as its binary describes it.
+func (s *start) instantiate(ctx context.Context) (*guest, error) {
+	return s.program.make(ctx, func(m engine.Module) (engine.Instance, error) { return m.Instantiate(ctx, s.limits) })
+}
+
 // keep has the guest that was captured serve the first activation, if it is as
 // good as one from the snapshot.
-func (s *start) keep(guest engine.Instance, captured engine.Snapshot) bool {
-	resetter, resets := guest.(engine.Resetter)
+func (s *start) keep(guest *guest, captured engine.Snapshot) bool {
+	_, resets := guest.Instance.(engine.Resetter)
 	adopter, adopts := captured.(engine.Adopter)
-	return resets && adopts && adopter.Adopt(guest) == nil && s.idle.put(resetter, 0)
+	return resets && adopts && adopter.Adopt(guest.Instance) == nil && s.idle.put(guest, 0)
 }
 
 // startUp starts a guest, as far as that can be done for nobody.
@@ -238,7 +246,7 @@ func sound(system *wasi.System, hosts *host.System, renewed []string) error {
 
 // take gives an instance that is ready for an input, one that lies on the shelf
 // if possible.
-func (s *start) take(ctx context.Context, shelf uint32) (engine.Instance, error) {
+func (s *start) take(ctx context.Context, shelf uint32) (*guest, error) {
 	p, err := s.prepare(ctx)
 	if err != nil {
 		return nil, err
@@ -247,7 +255,7 @@ func (s *start) take(ctx context.Context, shelf uint32) (engine.Instance, error)
 	if err != nil || p.started {
 		return guest, err
 	}
-	if err := s.contract.Initialize(ctx, guest); err != nil {
+	if err := s.contract.Initialize(ctx, guest.Instance); err != nil {
 		_ = guest.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
@@ -256,29 +264,32 @@ func (s *start) take(ctx context.Context, shelf uint32) (engine.Instance, error)
 
 // get gives an instance in the state of the snapshot, or one as it is made if
 // there is none.
-func (s *start) get(ctx context.Context, snapshot engine.Snapshot, shelf uint32) (engine.Instance, error) {
+func (s *start) get(ctx context.Context, snapshot engine.Snapshot, shelf uint32) (*guest, error) {
 	if snapshot == nil {
-		return s.module.Instantiate(ctx, s.limits)
+		return s.instantiate(ctx)
 	}
 	if guest := s.idle.take(shelf); guest != nil {
 		return guest, nil
 	}
-	return s.module.(engine.Snapshotter).Restore(ctx, snapshot, s.limits)
+	return s.program.make(ctx, func(m engine.Module) (engine.Instance, error) {
+		return m.(engine.Snapshotter).Restore(ctx, snapshot, s.limits)
+	})
 }
 
 // put takes an instance back whose last call ended with err.
-func (s *start) put(ctx context.Context, guest engine.Instance, shelf uint32, err error) {
+func (s *start) put(ctx context.Context, guest *guest, shelf uint32, err error) {
 	if !s.recycle(guest, shelf, err) {
 		_ = guest.Close(context.WithoutCancel(ctx))
 	}
 }
 
 // recycle puts an instance back to its start if that makes it as good as a new
-// one: it came from the snapshot, its call ended in order, and nothing but its
-// memory and globals has changed.
-func (s *start) recycle(guest engine.Instance, shelf uint32, err error) bool {
-	resetter, ok := guest.(engine.Resetter)
-	return ok && orderly(err) && s.prepared.Load().snapshot != nil && resetter.Reset() == nil && s.idle.put(resetter, shelf)
+// one: it came from the snapshot, its call ended in order, nothing but its memory
+// and globals has changed, and new ones are of the same tier.
+func (s *start) recycle(guest *guest, shelf uint32, err error) bool {
+	resetter, ok := guest.Instance.(engine.Resetter)
+	return ok && orderly(err) && s.prepared.Load().snapshot != nil && guest.tier == s.program.tier.Load() &&
+		resetter.Reset() == nil && s.idle.put(guest, shelf)
 }
 
 // orderly tells whether a guest came to an end of its own. What it answered, or

@@ -23,8 +23,8 @@ import (
 // touch the disk.
 type Compiler struct {
 	*Runtime
-	loader func() (*loader, error)
-	closed func(context.Context) error
+	loader      *lazy[*loader]
+	interpreter *lazy[*Runtime]
 }
 
 // NewCompiler returns an engine that compiles modules.
@@ -33,9 +33,12 @@ func NewCompiler(ctx context.Context, config engine.Config) (*Compiler, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Compiler{Runtime: r}
-	c.loader, c.closed = lazyLoader(context.WithoutCancel(ctx), r.config)
-	return c, nil
+	ctx = context.WithoutCancel(ctx)
+	return &Compiler{
+		Runtime:     r,
+		loader:      &lazy[*loader]{make: func() (*loader, error) { return newLoader(ctx, r.config) }},
+		interpreter: &lazy[*Runtime]{make: func() (*Runtime, error) { return NewInterpreter(ctx, r.config) }},
+	}, nil
 }
 
 // Fingerprint covers what wazero's own key covers, the form of artefacts, and
@@ -72,13 +75,26 @@ func (c *Compiler) Load(ctx context.Context, binary []byte, dir string) (engine.
 	if binary != nil && sha256.Sum256(binary) != a.Source {
 		return nil, errors.New("load artefact: it is of another module")
 	}
-	l, err := c.loader()
+	l, err := c.loader.get()
 	if err != nil {
 		return nil, err
 	}
 	return l.load(ctx, a)
 }
 
+// Interpret works in a runtime of its own.
+func (c *Compiler) Interpret(ctx context.Context, binary []byte) (engine.Snapshotter, error) {
+	r, err := c.interpreter.get()
+	if err != nil {
+		return nil, fmt.Errorf("open interpreter: %w", err)
+	}
+	m, err := r.Compile(ctx, binary)
+	if err != nil {
+		return nil, err
+	}
+	return m.(*module), nil
+}
+
 func (c *Compiler) Close(ctx context.Context) error {
-	return errors.Join(c.closed(ctx), c.Runtime.Close(ctx))
+	return errors.Join(c.loader.close(ctx), c.interpreter.close(ctx), c.Runtime.Close(ctx))
 }

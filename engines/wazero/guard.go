@@ -90,7 +90,7 @@ func tick(ctx context.Context, _ api.Module, stack []uint64) {
 	if now.After(c.until) {
 		c.yield(ctx)
 	}
-	stack[0] = fullFuel
+	stack[0] = c.instance.module.runtime.fuel
 }
 
 // yield lets others run, and waits for a turn: by now the guest is one that runs

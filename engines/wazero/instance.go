@@ -91,7 +91,7 @@ func (i *instance) Call(ctx context.Context, export string, args ...uint64) ([]u
 	}
 	i.ctx.begin(ctx)
 	defer i.ctx.end()
-	i.fuel.Set(fullFuel)
+	i.fuel.Set(i.module.runtime.fuel)
 	i.depth.Set(uint64(i.module.code.Guard.StackBytes))
 	results, err := fn.Call(&i.ctx, args...)
 	if err != nil {

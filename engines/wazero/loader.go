@@ -28,28 +28,33 @@ type loader struct {
 	loading [64]sync.Mutex
 }
 
-// lazyLoader makes the loader at its first use: most processes that only
-// compile never need its temporary directory.
-func lazyLoader(ctx context.Context, config engine.Config) (get func() (*loader, error), closed func(context.Context) error) {
-	var mu sync.Mutex
-	var made *loader
-	get = func() (_ *loader, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if made == nil {
-			made, err = newLoader(ctx, config)
-		}
-		return made, err
+// lazy is a runtime that is made at its first use: most processes that only
+// compile never need one beside their own.
+type lazy[R interface{ Close(context.Context) error }] struct {
+	make func() (R, error)
+
+	mu     sync.Mutex
+	made   R
+	exists bool
+}
+
+func (l *lazy[R]) get() (_ R, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.exists {
+		l.made, err = l.make()
+		l.exists = err == nil
 	}
-	closed = func(ctx context.Context) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if made == nil {
-			return nil
-		}
-		return made.Close(ctx)
+	return l.made, err
+}
+
+func (l *lazy[R]) close(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.exists {
+		return nil
 	}
-	return get, closed
+	return l.made.Close(ctx)
 }
 
 func newLoader(ctx context.Context, config engine.Config) (_ *loader, err error) {

@@ -81,7 +81,7 @@ func TestLoadNeverCompiles(t *testing.T) {
 			_, err := c.Load(t.Context(), seven, dir)
 			require.ErrorContains(t, err, errNoCode.Error())
 
-			l, err := c.loader()
+			l, err := c.loader.get()
 			require.NoError(t, err)
 			left, err := os.ReadDir(l.dir)
 			require.NoError(t, err)
@@ -101,7 +101,7 @@ func TestLoadNoticesCompiling(t *testing.T) {
 	a, err := readArtefact(precompiled(t, c, wat.Must(`(memory (export "memory") 1)`)))
 	require.NoError(t, err)
 	require.NoError(t, os.Remove(a.code))
-	l, err := c.loader()
+	l, err := c.loader.get()
 	require.NoError(t, err)
 	_, err = l.load(t.Context(), a) // of no functions, so wazero never looks at the context
 	require.ErrorIs(t, err, errCompiled)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/tetratelabs/wazero"
@@ -18,10 +19,6 @@ var (
 	_ engine.Snapshotter = (*module)(nil)
 	_ engine.Resetter    = (*instance)(nil)
 )
-
-// codeFactor estimates a module's memory from the size of its binary: machine
-// code of 3.8 times its size, by measurement, and the decoded sections.
-const codeFactor = 5
 
 // module is compiled code with what its instances start from.
 type module struct {
@@ -54,7 +51,7 @@ func newModule(r *Runtime, compiled wazero.CompiledModule, c code) *module {
 		code:     c,
 		imports:  importsOf(compiled),
 		exports:  exportsOf(compiled),
-		size:     codeFactor*int64(c.size) + engine.PageSize,
+		size:     r.codeBytes(c) + engine.PageSize,
 
 		exportsMemory: len(compiled.ExportedMemories()) > 0,
 	}
@@ -228,9 +225,16 @@ func (s *snapshot) Adopt(inst engine.Instance) error {
 	return nil
 }
 
+// continues tells whether instances can go on where those of another module
+// were. Compiled or interpreted, the rewritten binary is what counts; of modules
+// of two binaries hardly any two are alike in all of this.
+func (m *module) continues(other *module) bool {
+	return m == other || m.code.size == other.code.size && m.code.fixed == other.code.fixed && reflect.DeepEqual(m.code.Result, other.code.Result)
+}
+
 func (m *module) Restore(ctx context.Context, from engine.Snapshot, limits engine.Limits) (engine.Instance, error) {
 	s, ok := from.(*snapshot)
-	if !ok || s.module != m {
+	if !ok || !m.continues(s.module) {
 		return nil, errors.New("restore: the snapshot is of another module")
 	}
 	return m.instantiate(ctx, s.state, limits)

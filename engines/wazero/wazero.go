@@ -20,12 +20,14 @@ import (
 var (
 	_ engine.WasmRuntime = (*Runtime)(nil)
 	_ engine.Precompiler = (*Compiler)(nil)
+	_ engine.Interpreter = (*Compiler)(nil)
 )
 
 // Runtime implements [engine.WasmRuntime].
 type Runtime struct {
 	config  engine.Config
 	mode    string
+	fuel    uint64 // that a guest gets at a time
 	runtime wazero.Runtime
 	budget  *budget
 	dirty   dirtyFinder
@@ -35,13 +37,6 @@ type Runtime struct {
 // idleBytes is the RAM that memories may keep which no instance uses.
 const idleBytes = 256 << 20
 
-// NewInterpreter returns an engine that interprets modules. It starts modules
-// sooner than the compiler and runs them some twenty times slower; calls may
-// nest 2,000 deep.
-func NewInterpreter(ctx context.Context, config engine.Config) (*Runtime, error) {
-	return newRuntime(ctx, config, "interpreter", wazero.NewRuntimeConfigInterpreter())
-}
-
 func newRuntime(ctx context.Context, config engine.Config, mode string, rc wazero.RuntimeConfig) (*Runtime, error) {
 	if config.TableElements == 0 {
 		config.TableElements = engine.DefaultTableElements
@@ -49,6 +44,7 @@ func newRuntime(ctx context.Context, config engine.Config, mode string, rc wazer
 	r := &Runtime{
 		config:  config,
 		mode:    mode,
+		fuel:    fullFuel,
 		runtime: wazero.NewRuntimeWithConfig(ctx, guestConfig(rc)),
 		budget:  &budget{limit: idleBytes},
 		dirty:   newDirtyFinder(),
@@ -91,6 +87,9 @@ func version() string {
 func (r *Runtime) Compile(ctx context.Context, binary []byte) (engine.Module, error) {
 	c, err := prepare(binary, r.config)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.check(c); err != nil {
 		return nil, err
 	}
 	return r.compile(ctx, c)

@@ -74,8 +74,9 @@ type Source int
 const (
 	_ Source = iota
 	Compiled
-	Loaded // from an artefact
-	Pooled // somebody had it in memory, or was making it
+	Loaded      // from an artefact
+	Pooled      // somebody had it in memory, or was making it
+	Interpreted // until it is compiled
 )
 
 // Trial is what was seen while an action was made, even if that failed.

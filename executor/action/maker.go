@@ -104,9 +104,9 @@ func (m *Maker) Precompile(ctx context.Context, code string) error {
 	if err != nil {
 		return err
 	}
+	defer ref.Release()
 	m.remember(taken)
-	ref.Release()
-	return nil
+	return ref.Program().Settle(ctx)
 }
 
 func (m *Maker) intake(req Request, trial *Trial) (precompile.Action, error) {
@@ -187,8 +187,11 @@ func (m *Maker) binary(code string, known precompile.Action) ([]byte, error) {
 func sourceOf(origin <-chan precompile.Origin) Source {
 	select {
 	case from := <-origin:
-		if from == precompile.Loaded {
+		switch from {
+		case precompile.Loaded:
 			return Loaded
+		case precompile.Interpreted:
+			return Interpreted
 		}
 		return Compiled
 	default:

@@ -163,6 +163,7 @@ func openLocal(ctx context.Context, env *Env, s settings) (_ *local, err error) 
 	if l.runtime, err = openRuntime(ctx, s.engine, engine.Config{HostFuncs: sandbox.HostFuncs()}); err != nil {
 		return nil, err
 	}
+	s.noInterpreter = true // what is compiled serves the next call, what is interpreted would end with this one
 	config, err := s.executorConfig(env, l.runtime, logger)
 	if err != nil {
 		return nil, errors.Join(err, l.runtime.Close(ctx))

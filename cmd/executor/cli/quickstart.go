@@ -129,7 +129,7 @@ func (q *quickstart) requests(ctx context.Context, upload []byte) error {
 		return err
 	}
 	shown := fmt.Sprintf(`{"value":{"name":"add","main":"main","binary":true,"code":"%s…"}}`, code[:12])
-	first, err := q.start(ctx, "/add", shown, body, "code never seen before: it is compiled")
+	first, err := q.start(ctx, "/add", shown, body, "code never seen before: it runs while it is compiled")
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ type settings struct {
 	compileMemory                 int64
 	isolation                     string
 	workers                       worker.Config
+	noInterpreter                 bool
 
 	limits   executor.Limits
 	capacity executor.Capacity
@@ -91,6 +92,7 @@ func (s *settings) addStorage(env *Env, cmd *cobra.Command) {
 	f.Int64Var(&s.cacheBytes, "cache-bytes", 0, "bound on the compiled modules on disk, in `BYTES` (default 4 GiB)")
 	f.Int64Var(&s.poolBytes, "pool-bytes", pool.DefaultMaxBytes, "bound on the compiled modules in memory, in `BYTES`")
 	s.addCompiling(f)
+	f.BoolVar(&s.noInterpreter, "no-interpreter", false, "have code never seen wait until it is compiled, rather than run it slowly until then")
 	s.addIsolation(f)
 	f.StringVar(&s.engine, "engine", defaultEngine, "the WebAssembly `ENGINE`: "+strings.Join(engineNames(), ", "))
 }
@@ -257,11 +259,20 @@ func (s settings) modules(rt engine.WasmRuntime, logger *slog.Logger) (action.Mo
 		return nil, err
 	}
 	cache, err := precompile.NewCache(filepath.Join(s.stateDir, "artefacts"), compiler,
-		precompile.CacheConfig{MaxBytes: s.cacheBytes, Logger: logger})
+		precompile.CacheConfig{MaxBytes: s.cacheBytes, Interpreter: s.interpreter(rt), Logger: logger})
 	if err != nil {
 		return nil, fmt.Errorf("open artefact cache: %w", err)
 	}
 	return cache, nil
+}
+
+// interpreter is the engine if it is to run code before that is compiled.
+func (s settings) interpreter(rt engine.WasmRuntime) engine.Interpreter {
+	i, ok := rt.(engine.Interpreter)
+	if !ok || s.noInterpreter {
+		return nil
+	}
+	return i
 }
 
 // hostEnv is what the process hands on to every action: its own __OW_ variables,

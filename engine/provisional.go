@@ -1,0 +1,26 @@
+package engine
+
+import "context"
+
+// Interpreter is implemented by engines that can also run binaries without
+// compiling them.
+type Interpreter interface {
+	WasmRuntime
+
+	// Interpret is Compile, but gives a module soon that runs slowly. Its snapshots
+	// serve the compiled module of the same binary. It may refuse what Compile does
+	// not.
+	Interpret(ctx context.Context, binary []byte) (Snapshotter, error)
+}
+
+// Provisional is implemented by modules that stand in for a better one of the
+// same binary: guests can run at once, if slowly, while that is being made.
+type Provisional interface {
+	Module
+
+	// Final makes the module that takes this one's place. It is called once, and
+	// may take long; nobody wants it any more when ctx is done. The error is an
+	// [InvalidModuleError] if there can be none, whose fault is the binary's: then
+	// this one must not run any longer either.
+	Final(ctx context.Context) (Module, error)
+}

@@ -1,0 +1,96 @@
+package precompile
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"wasmwhisk/engine"
+)
+
+// interpretedBytes bounds the memory of all modules together that are
+// interpreted: some six Go actions. Others wait for the compiler.
+const interpretedBytes = 512 << 20
+
+// interpreter makes modules for the time until they are compiled.
+type interpreter struct {
+	engine engine.Interpreter
+	turns  chan struct{} // as many as there may be made at once
+
+	mu    sync.Mutex
+	bytes int64 // of the modules that there are
+}
+
+func newInterpreter(e engine.Interpreter) *interpreter {
+	if e == nil {
+		return nil
+	}
+	return &interpreter{engine: e, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
+}
+
+// module gives a module of a binary, nil if it is better to wait for the compiler.
+func (i *interpreter) module(ctx context.Context, binary []byte) engine.Snapshotter {
+	if i == nil || light(binary) || i.full() {
+		return nil
+	}
+	select {
+	case i.turns <- struct{}{}:
+	case <-ctx.Done():
+		return nil
+	}
+	defer func() { <-i.turns }()
+	m, err := i.engine.Interpret(ctx, binary)
+	if err != nil {
+		return nil // the compiler knows better what is wrong, if anything is
+	}
+	i.add(m.Size())
+	return m
+}
+
+func (i *interpreter) full() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.bytes >= interpretedBytes
+}
+
+func (i *interpreter) add(bytes int64) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.bytes += bytes
+}
+
+// stopgap is a module that is interpreted until it is compiled.
+type stopgap struct {
+	engine.Snapshotter
+	cache  *Cache
+	binary []byte
+	key    string
+	closed sync.Once
+}
+
+var _ engine.Provisional = (*stopgap)(nil)
+
+// interpret gives a module of a binary at once, nil if there is none to be had.
+func (c *Cache) interpret(ctx context.Context, binary []byte, key string) engine.Module {
+	m := c.interpreter.module(ctx, binary)
+	if m == nil {
+		return nil
+	}
+	c.count(func(s *CacheStats) { s.Interpreted++ })
+	c.expectUpload(key)
+	return &stopgap{Snapshotter: m, cache: c, binary: binary, key: key}
+}
+
+func (s *stopgap) Final(ctx context.Context) (engine.Module, error) {
+	m, _, err := s.cache.compileAndStore(ctx, s.binary, s.key)
+	s.cache.rememberLate(s.key)
+	if err != nil && ctx.Err() == nil {
+		s.cache.log.Warn("interpreted module is not compiled", "key", s.key, "error", err)
+	}
+	return m, err
+}
+
+func (s *stopgap) Close(ctx context.Context) error {
+	s.closed.Do(func() { s.cache.interpreter.add(-s.Size()) })
+	return s.Snapshotter.Close(ctx)
+}
