@@ -77,6 +77,7 @@ func guestAnswers(t *testing.T, tpl *sandbox.Template) {
 		{"nothing", "again", `{"arg":"again","runs":1}`},
 		{"sleep", "", `{"arg":"","runs":1}`},
 		{"collect", "kept", `{"arg":"kept","runs":1}`},
+		{"work", "done", `{"arg":"done","runs":1}`},
 		{"environment", "SDK_TEST", `{"value":"yes"}`},
 		{"fail", `no "b" <c>`, `{"error":"no \"b\" <c>"}`},
 	} {

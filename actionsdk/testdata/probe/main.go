@@ -38,6 +38,8 @@ func probe(ctx actionsdk.Context, in input) (any, error) {
 		ctx.Logf("logged %s", in.Arg)
 	case "collect":
 		collect()
+	case "work":
+		work()
 	case "fail":
 		return nil, errors.New(in.Arg)
 	case "panic":
@@ -56,6 +58,37 @@ func collect() {
 	for range 1000 {
 		sink = bytes.Repeat([]byte("!"), 100)
 	}
+}
+
+// work has the stack grow and be collected beside goroutines that wait for each
+// other, and finds what it left on the stack.
+func work() {
+	sum := make(chan int)
+	for n := range 10 {
+		go func() {
+			time.Sleep(time.Millisecond)
+			sum <- deep(100 * n)
+		}()
+	}
+	total := deep(1000)
+	for range 10 {
+		total += <-sum
+	}
+	if want := 1000 + 4500; total != want {
+		panic(fmt.Sprint("sum of depths is ", total))
+	}
+}
+
+// deep is n, counted in calls that hold on to what they count.
+func deep(n int) int {
+	if n == 0 {
+		runtime.GC()
+		return 0
+	}
+	var held [16]int
+	last := &held[n%16]
+	*last = n
+	return deep(n-1) + *last - n + 1
 }
 
 var sink []byte
