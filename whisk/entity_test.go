@@ -297,6 +297,10 @@ func TestKey(t *testing.T) {
 	assert.Equal(t, key, parsed)
 	assert.NotContains(t, key.String(), key.Secret)
 	assert.Equal(t, key.UUID, key.Renew().UUID)
+	assert.False(t, key.WellKnown())
+	assert.True(t, GuestKey().WellKnown())
+	assert.True(t, key.Strong() && GuestKey().Strong())
+	assert.False(t, Key{UUID: key.UUID, Secret: "short"}.Strong())
 	for _, s := range []string{"", "a", ":b", "a:"} {
 		_, err := ParseKey(s)
 		assert.Error(t, err, "ParseKey(%q)", s)

@@ -2,6 +2,7 @@ package whisk
 
 import (
 	"crypto/rand"
+	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
 	"log/slog"
@@ -28,6 +29,12 @@ func GuestKey() Key {
 
 // Guest is the name of the subject, and of the namespace, of GuestKey.
 const Guest = "guest"
+
+// WellKnown reports whether all the world knows k, in constant time: it opens
+// nothing to who does not come over loopback.
+func (k Key) WellKnown() bool {
+	return subtle.ConstantTimeCompare([]byte(k.Secret), []byte(GuestKey().Secret)) == 1
+}
 
 // NewKey gives a random one: 64 letters and digits are 380 bits.
 func NewKey() Key { return Key{UUID: newUUID(), Secret: randomSecret()} }
@@ -58,6 +65,10 @@ func ParseKey(s string) (Key, error) {
 	}
 	return Key{UUID: uuid, Secret: secret}, nil
 }
+
+// Strong reports whether the secret is as long as those that NewKey makes: only
+// then it cannot be guessed, and may be stored as a plain digest.
+func (k Key) Strong() bool { return len(k.Secret) >= secretLength }
 
 // Text is "uuid:secret", as clients are configured with it.
 func (k Key) Text() string { return k.UUID + ":" + k.Secret }

@@ -92,7 +92,7 @@ environment, then the file.`,
 	root.PersistentFlags().String("config", "", "read flags from `FILE`")
 	root.Flags().AddFlagSet(serve.Flags())
 	root.AddCommand(serve, newQuickstartCommand(env), newRunCommand(env), newInvokeCommand(env), newPrecompileCommand(env),
-		newEnginesCommand(env), newBenchCommand(env), newVersionCommand(env), newCompileChildCommand(env), newWorkerCommand(env))
+		newEnginesCommand(env), newBenchCommand(env), newUsersCommand(env), newBackupCommand(env), newVersionCommand(env), newCompileChildCommand(env), newWorkerCommand(env))
 	return root
 }
 
@@ -179,6 +179,9 @@ func allFlags(root *cobra.Command) map[string]bool {
 	collect := func(f *pflag.Flag) { known[f.Name] = true }
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.Flags().VisitAll(collect)
+		for _, below := range cmd.Commands() {
+			below.Flags().VisitAll(collect)
+		}
 	}
 	return known
 }

@@ -102,17 +102,23 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 // has it open.
 func OpenBeside(ctx context.Context, cfg Config) (store.Administration, error) {
 	db, err := Open(ctx, cfg)
-	if !errors.Is(err, store.ErrInUse) {
-		return db, err
+	if errors.Is(err, store.ErrInUse) {
+		if db, err = connect(ctx, cfg); err != nil {
+			err = fmt.Errorf("open store: %w", err)
+		}
 	}
-	if db, err = connect(ctx, cfg); err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+	if err != nil {
+		return nil, err
 	}
 	return db, nil
 }
 
 func connect(ctx context.Context, cfg Config) (_ *DB, err error) {
-	db := &DB{file: filepath.Join(cfg.Dir, databaseFile)}
+	dir, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{file: filepath.Join(dir, databaseFile)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, db.closePools())

@@ -63,6 +63,7 @@ func Run(t *testing.T, h Harness) {
 		"promises":               testPromises,
 		"many promises":          testManyPromises,
 		"subjects":               testSubjects,
+		"guest":                  testGuest,
 		"keys":                   testKeys,
 		"reopen":                 testReopen,
 		"one process":            testOneProcess,

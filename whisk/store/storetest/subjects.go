@@ -40,6 +40,21 @@ func testSubjects(t *testing.T, h Harness) {
 	assert.ErrorIs(t, s.SetKey(t.Context(), "bob", "bob", whisk.NewKey()), store.ErrNotFound)
 }
 
+func testGuest(t *testing.T, h Harness) {
+	s := open(t, h)
+	for range 2 {
+		require.NoError(t, store.EnsureGuest(t.Context(), s))
+		id, err := s.Authenticate(t.Context(), whisk.GuestKey())
+		require.NoError(t, err)
+		assert.Equal(t, whisk.EntityName("guest"), id.Namespace)
+	}
+	require.NoError(t, s.CreateSubject(t.Context(), &store.Subject{Name: "alice"}))
+	require.NoError(t, s.DeleteSubject(t.Context(), "guest"))
+	require.NoError(t, store.EnsureGuest(t.Context(), s))
+	_, err := s.Authenticate(t.Context(), whisk.GuestKey())
+	assert.ErrorIs(t, err, store.ErrNotFound, "where there are users, no guest is made")
+}
+
 func testKeys(t *testing.T, h Harness) {
 	s := open(t, h)
 	ten := 10
