@@ -47,9 +47,21 @@ func neverReset(m engine.Module) engine.Module { return unresettable{m.(engine.S
 
 type unresettable struct{ engine.Snapshotter }
 
+// onceOnly is an instance and nothing more.
+type onceOnly struct{ engine.Instance }
+
+func (m unresettable) Instantiate(ctx context.Context, limits engine.Limits) (engine.Instance, error) {
+	i, err := m.Snapshotter.Instantiate(ctx, limits)
+	return onceOnly{i}, err
+}
+
+func (m unresettable) Capture(i engine.Instance) (engine.Snapshot, error) {
+	return m.Snapshotter.Capture(i.(onceOnly).Instance)
+}
+
 func (m unresettable) Restore(ctx context.Context, from engine.Snapshot, limits engine.Limits) (engine.Instance, error) {
 	i, err := m.Snapshotter.Restore(ctx, from, limits)
-	return struct{ engine.Instance }{i}, err
+	return onceOnly{i}, err
 }
 
 // usualContext is what an invoker tells of an activation.
