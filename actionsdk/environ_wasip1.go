@@ -1,6 +1,7 @@
 package actionsdk
 
 import (
+	"iter"
 	"os"
 	"strings"
 	"unsafe"
@@ -88,8 +89,9 @@ func indexUsual(name string) int {
 // to them sets a variable.
 func findEntries() *entries {
 	wanted := currentEntries()
-	const size = unsafe.Sizeof(entries{})
-	for at := memoryBytes() - size; at > 0; at -= 8 {
+	// The allocator puts what has the same size next to each other.
+	neighbour := uintptr(unsafe.Pointer(new(entries)))
+	for at := range outward(neighbour, memoryBytes()-unsafe.Sizeof(wanted)) {
 		if *word(at) != addressOf(wanted[0]) {
 			continue
 		}
@@ -98,6 +100,22 @@ func findEntries() *entries {
 		}
 	}
 	return nil
+}
+
+// outward goes through the places of words up to an end, the nearest first: a
+// guest may be interpreted, and its memory is long.
+func outward(from, end uintptr) iter.Seq[uintptr] {
+	return func(yield func(uintptr) bool) {
+		const start = 4096 // nothing is below
+		for d := uintptr(0); from+d < end || d+start <= from; d += 8 {
+			if from+d < end && !yield(from+d) {
+				return
+			}
+			if d+start <= from && !yield(from-d) {
+				return
+			}
+		}
+	}
 }
 
 // currentEntries is what the places hold: the same strings that the values are

@@ -112,13 +112,14 @@ type generator struct {
 func (g *generator) reseed(seed [4]uint64) { g.seed, g.i, g.n, g.c = seed, 32, 32, 0 }
 
 // findGenerator finds the state by the numbers that come out of it, among the
-// variables of the runtime: they lie below the heap.
+// variables of the runtime: they lie below the heap, near ours.
 func findGenerator() *generator {
 	heap := uintptr(unsafe.Pointer(new([64]uint64)))
+	ours := uintptr(unsafe.Pointer(&reactor)) &^ 7
 	// The second attempt is for a buffer that was just being refilled.
 	for range 2 {
 		drawn := [3]uint64{rand.Uint64(), rand.Uint64(), rand.Uint64()}
-		for at := uintptr(4096); at+unsafe.Sizeof(generator{}) < heap; at += 8 {
+		for at := range outward(ours, heap-unsafe.Sizeof(generator{})) {
 			if *word(at) == drawn[0] && *word(at + 8) == drawn[1] && *word(at + 16) == drawn[2] {
 				if g := generatorAround(at); g != nil {
 					return g
