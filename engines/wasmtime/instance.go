@@ -172,7 +172,7 @@ func (i *instance) function(export string) (fn C.wasmtime_func_t, err error) {
 }
 
 func (i *instance) Memory() engine.Memory {
-	if !i.module.exportsMemory {
+	if i.module.memory == nil {
 		return nil
 	}
 	return i.bytes()
@@ -187,17 +187,14 @@ func (i *instance) bytes() []byte {
 	return i.slot.all[:size:size]
 }
 
-var errGrown = errors.New("the memory has grown")
+var errGrown = errors.New("the memory has grown as far as it can")
 
 func (i *instance) Reset() error {
 	if i.module.code.fixed != "" {
 		return errors.New(i.module.code.fixed)
 	}
 	if i.slot != nil {
-		if int(i.c.size) != i.slot.start {
-			return errGrown
-		}
-		if err := i.from.memories.contents.restore(i.slot, i.slot.start); err != nil {
+		if err := i.resetMemory(); err != nil {
 			return err
 		}
 	}
@@ -206,6 +203,24 @@ func (i *instance) Reset() error {
 		panic(fmt.Sprintf("wasmtime: globals that were put back are %x, want %x", i.readGlobals(), i.from.globals))
 	}
 	return nil
+}
+
+func (i *instance) resetMemory() error {
+	size := int(i.c.size)
+	if err := i.from.memories.contents.restore(i.slot, size); err != nil {
+		return err
+	}
+	if size == i.slot.start {
+		return nil
+	}
+	if i.module.memory == nil {
+		return errGrown
+	}
+	name, nameSize := chars(*i.module.memory)
+	if !bool(C.ww_shrink(i.c, name, nameSize, C.size_t(i.slot.start))) {
+		return errGrown
+	}
+	return shrink(i.slot, size)
 }
 
 // Close puts the memory back only when the engine is through with it.

@@ -29,7 +29,8 @@ type module struct {
 	values   int // the most that any call takes or gives
 	size     int64
 
-	exportsMemory bool
+	// memory is a name under which the memory is exported, nil if it is not.
+	memory *string
 
 	// initial is what the module's own data and globals make of an instance.
 	initial state
@@ -63,7 +64,7 @@ func newModule(r *Runtime, compiled *wasmtime.Module, c code) *module {
 	}
 	for _, x := range m.exports {
 		if x.Type == nil {
-			m.exportsMemory = true
+			m.memory = &x.Name
 			continue
 		}
 		m.funcs[x.Name] = x.Type

@@ -51,12 +51,16 @@ static __thread ww_instance *making;
 static uint8_t *get_memory(void *env, size_t *size, size_t *capacity) {
   ww_instance *i = env;
   *size = i->size;
-  *capacity = i->limit;
+  *capacity = WW_RESERVED;
   return i->memory;
 }
 
 static wasmtime_error_t *grow_memory(void *env, size_t size) {
   ww_instance *i = env;
+  if (i->shrunk) {
+    i->size = i->shrunk;
+    return NULL;
+  }
   if (size > i->limit) return wasmtime_error_new("memory limit");
   if (size > i->size && mprotect(i->memory + i->size, size - i->size, PROT_READ | PROT_WRITE))
     return wasmtime_error_new("mprotect");
@@ -151,7 +155,7 @@ ww_instance *ww_new(uintptr_t handle, size_t n_values) {
 void ww_instantiate(wasm_engine_t *engine, wasmtime_instance_pre_t *pre, ww_instance *i, int64_t elements, int64_t tables) {
   i->store = wasmtime_store_new(engine, i, NULL);
   i->context = wasmtime_store_context(i->store);
-  wasmtime_store_limiter(i->store, i->limit, elements, 1, tables, 1);
+  wasmtime_store_limiter(i->store, -1, elements, 1, tables, 1); // grow_memory bounds the memory
   wasmtime_store_epoch_deadline_callback(i->store, tick, i, NULL);
   wasmtime_context_set_epoch_deadline(i->context, 1);
   wasm_trap_t *trap = NULL;
@@ -207,6 +211,20 @@ void ww_set_globals(ww_instance *i, const uint8_t *kinds, const uint64_t *values
     value.of.i64 = values[k];
     free(take_error(wasmtime_global_set(i->context, &i->globals[k], &value)));
   }
+}
+
+// ww_shrink takes back what a memory has grown by. wasmtime knows only growing, but
+// asks us for the size afterwards: it has the memory grow by a page, and is told
+// the size that the memory began with.
+bool ww_shrink(ww_instance *i, const char *memory, size_t name_size, size_t size) {
+  wasmtime_extern_t found;
+  uint64_t before;
+  if (size == 0 || !export(i, memory, name_size, WASMTIME_EXTERN_MEMORY, &found)) return false;
+  i->shrunk = size;
+  char *failure = take_error(wasmtime_memory_grow(i->context, &found.of.memory, 1, &before));
+  i->shrunk = 0;
+  free(failure);
+  return !failure && i->size == size;
 }
 
 void ww_delete(ww_instance *i) {

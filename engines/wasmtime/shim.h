@@ -33,9 +33,10 @@ typedef uint8_t wasmtime_update_deadline_kind_t;
 typedef struct wasmtime_instance { uint64_t store_id; size_t __private; } wasmtime_instance_t;
 typedef struct wasmtime_func { uint64_t store_id; void *__private; } wasmtime_func_t;
 typedef struct wasmtime_global { uint64_t store_id; uint32_t __private1, __private2, __private3; } wasmtime_global_t;
+typedef struct wasmtime_memory { struct { uint64_t store_id; uint32_t __private1; }; uint32_t __private2; } wasmtime_memory_t;
 typedef struct wasmtime_extern {
   uint8_t kind;
-  union { wasmtime_func_t func; wasmtime_global_t global; } of;
+  union { wasmtime_func_t func; wasmtime_global_t global; wasmtime_memory_t memory; } of;
 } wasmtime_extern_t;
 typedef union wasmtime_val_raw { int64_t i64; uint8_t v128[16]; } wasmtime_val_raw_t;
 typedef struct wasmtime_val {
@@ -56,7 +57,7 @@ typedef struct wasmtime_memory_creator {
 } wasmtime_memory_creator_t;
 
 enum {
-  WASMTIME_EXTERN_FUNC = 0, WASMTIME_EXTERN_GLOBAL = 1,
+  WASMTIME_EXTERN_FUNC = 0, WASMTIME_EXTERN_GLOBAL = 1, WASMTIME_EXTERN_MEMORY = 3,
   WASMTIME_I64 = 1, WASMTIME_F64 = 3,
   WASMTIME_UPDATE_DEADLINE_CONTINUE = 0,
 };
@@ -65,6 +66,7 @@ enum {
 _Static_assert(sizeof(wasmtime_instance_t) == 16, "instance");
 _Static_assert(sizeof(wasmtime_func_t) == 16, "func");
 _Static_assert(sizeof(wasmtime_global_t) == 24, "global");
+_Static_assert(sizeof(wasmtime_memory_t) == 24, "memory");
 _Static_assert(sizeof(wasmtime_extern_t) == 32 && offsetof(wasmtime_extern_t, of) == 8, "extern");
 _Static_assert(sizeof(wasmtime_val_raw_t) == 16, "val_raw");
 _Static_assert(sizeof(wasmtime_val_t) == 32 && offsetof(wasmtime_val_t, of) == 8, "val");
@@ -105,6 +107,7 @@ void *wasmtime_context_get_data(const wasmtime_context_t *);
 void wasmtime_context_set_epoch_deadline(wasmtime_context_t *, uint64_t);
 wasmtime_context_t *wasmtime_caller_context(wasmtime_caller_t *);
 wasmtime_error_t *wasmtime_func_call_unchecked(wasmtime_context_t *, const wasmtime_func_t *, wasmtime_val_raw_t *, size_t, wasm_trap_t **);
+wasmtime_error_t *wasmtime_memory_grow(wasmtime_context_t *, const wasmtime_memory_t *, uint64_t delta, uint64_t *before);
 void wasmtime_global_get(wasmtime_context_t *, const wasmtime_global_t *, wasmtime_val_t *);
 wasmtime_error_t *wasmtime_global_set(wasmtime_context_t *, const wasmtime_global_t *, const wasmtime_val_t *);
 
@@ -127,6 +130,7 @@ typedef struct ww_instance {
   uint8_t *memory;
   size_t size, limit;
   bool wants_memory;
+  size_t shrunk; // what the next growth leaves, if it is not 0
 
   // Why the last call ended; text is malloc'ed.
   enum { WW_OK, WW_TRAP, WW_ERROR } failure;
@@ -155,6 +159,7 @@ void ww_call(ww_instance *, wasmtime_func_t, size_t n_values);
 bool ww_find_globals(ww_instance *, const char *names, const uint32_t *lengths, size_t n);
 void ww_get_globals(ww_instance *, uint64_t *values, size_t n);
 void ww_set_globals(ww_instance *, const uint8_t *kinds, const uint64_t *values, size_t n);
+bool ww_shrink(ww_instance *, const char *memory, size_t, size_t size);
 void ww_delete(ww_instance *);
 
 #endif
