@@ -11,7 +11,10 @@
 // contract stays the same there.
 package engine
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // PageSize is the size of a page of linear memory in bytes.
 const PageSize = 64 << 10
@@ -108,6 +111,10 @@ type Config struct {
 	// [DefaultTableElements].
 	TableElements uint32
 
+	// IdleBytes bounds the RAM that memories of guests keep while no instance uses
+	// them; 0 means [DefaultIdleBytes]. With less of it new instances take longer.
+	IdleBytes int64
+
 	// CheckResets has every Reset compare all of the memory and the globals
 	// with what the instance started with, and panic at a difference: that
 	// would be a fault of the engine, which lets guests see each other. It
@@ -115,9 +122,20 @@ type Config struct {
 	CheckResets bool
 }
 
+// Validate tells what cannot be, before an engine is made.
+func (c Config) Validate() error {
+	if c.IdleBytes < 0 {
+		return fmt.Errorf("memories cannot keep %d bytes", c.IdleBytes)
+	}
+	return nil
+}
+
 // DefaultTableElements bounds a table where the configuration says nothing.
 // The largest table a real toolchain made in our corpus had 12,000.
 const DefaultTableElements = 1 << 20
+
+// DefaultIdleBytes bounds idle memories where the configuration says nothing.
+const DefaultIdleBytes = 256 << 20
 
 // Limits bounds one instance.
 type Limits struct {

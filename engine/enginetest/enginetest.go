@@ -95,6 +95,7 @@ func testCases() []testCase {
 		{name: "two host functions of one name", run: testDuplicateHostFuncs},
 
 		{name: "an instance never sees another's state", run: testIsolation},
+		{name: "memories keep no more RAM than they may", run: testIdleBytes},
 		{name: "a hundred instances at once", run: testConcurrency},
 		{name: "compilation at once", run: testConcurrentCompile},
 		{name: "instances outlive their module", run: testModuleClosed},

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/internal/wat"
 )
 
 const growing = `(func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
@@ -249,3 +250,25 @@ const mixing = `(memory (export "m") 1) (global $g (mut i64) (i64.const 0))
 			(local.set $sum (i64.add (local.get $sum) (call $yield (local.get $x))))
 			(br_if $again (local.tee $rounds (i32.sub (local.get $rounds) (i32.const 1)))))
 		(local.get $sum))`
+
+// testIdleBytes has an engine that may keep nothing serve all the same.
+func testIdleBytes(t *testing.T, e *env) {
+	config := e.config
+	config.IdleBytes = 1
+	m, err := e.with(t, config).Compile(t.Context(), wat.Must(isolated))
+	require.NoError(t, err)
+	closeAtEnd(t, m)
+	for range 3 {
+		instance, err := m.Instantiate(t.Context(), engine.Limits{})
+		require.NoError(t, err)
+		_, err = instance.Call(t.Context(), "change")
+		require.NoError(t, err)
+		require.NoError(t, instance.Close(t.Context()))
+	}
+	config.IdleBytes = -1
+	rt, err := e.open(t.Context(), config)
+	if err == nil {
+		closeAtEnd(t, rt)
+	}
+	assert.Error(t, err, "open with less than nothing")
+}

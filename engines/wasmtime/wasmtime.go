@@ -10,6 +10,7 @@ package wasmtime
 import "C"
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,11 +43,11 @@ type Runtime struct {
 	open   opened
 }
 
-// idleBytes is the RAM that memories may keep which no instance uses.
-const idleBytes = 256 << 20
-
 // New returns an engine that compiles modules.
 func New(_ context.Context, config engine.Config) (engine.Precompiler, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
 	if config.TableElements == 0 {
 		config.TableElements = engine.DefaultTableElements
 	}
@@ -54,7 +55,7 @@ func New(_ context.Context, config engine.Config) (engine.Precompiler, error) {
 		config: config,
 		engine: newEngine(),
 		calls:  newCalls(),
-		budget: &budget{limit: idleBytes},
+		budget: &budget{limit: cmp.Or(config.IdleBytes, engine.DefaultIdleBytes)},
 		dirty:  newDirtyFinder(),
 	}
 	r.linker = C.wasmtime_linker_new(enginePointer(r.engine))

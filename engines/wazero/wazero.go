@@ -7,6 +7,7 @@
 package wazero
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime/debug"
@@ -34,10 +35,10 @@ type Runtime struct {
 	turns   *turns
 }
 
-// idleBytes is the RAM that memories may keep which no instance uses.
-const idleBytes = 256 << 20
-
 func newRuntime(ctx context.Context, config engine.Config, mode string, rc wazero.RuntimeConfig) (*Runtime, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
 	if config.TableElements == 0 {
 		config.TableElements = engine.DefaultTableElements
 	}
@@ -46,7 +47,7 @@ func newRuntime(ctx context.Context, config engine.Config, mode string, rc wazer
 		mode:    mode,
 		fuel:    fullFuel,
 		runtime: wazero.NewRuntimeWithConfig(ctx, guestConfig(rc)),
-		budget:  &budget{limit: idleBytes},
+		budget:  &budget{limit: cmp.Or(config.IdleBytes, engine.DefaultIdleBytes)},
 		dirty:   newDirtyFinder(),
 		turns:   newTurns(),
 	}

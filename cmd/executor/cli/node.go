@@ -23,7 +23,7 @@ type node struct {
 }
 
 func openNode(ctx context.Context, env *Env, s settings, logger *slog.Logger) (*node, error) {
-	rt, err := openRuntime(ctx, s.engine, engine.Config{HostFuncs: sandbox.HostFuncs()})
+	rt, err := openRuntime(ctx, s.engine, engine.Config{HostFuncs: sandbox.HostFuncs(), IdleBytes: s.idleBytes})
 	if err != nil {
 		return nil, err
 	}

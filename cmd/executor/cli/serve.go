@@ -36,6 +36,7 @@ type settings struct {
 	stateDir, jsonLogDir, apiHost string
 	engine                        string
 	poolBytes, cacheBytes         int64
+	idleBytes                     int64
 	allowReinit, wowEnvelope      bool
 	compileTimeout                time.Duration
 	compileMemory                 int64
@@ -91,6 +92,7 @@ func (s *settings) addStorage(env *Env, cmd *cobra.Command) {
 	f.StringVar(&s.jsonLogDir, "json-log-dir", "", "write the logs of containers below `DIR`, as Docker's json-file driver does")
 	f.Int64Var(&s.cacheBytes, "cache-bytes", 0, "bound on the compiled modules on disk, in `BYTES` (default 4 GiB)")
 	f.Int64Var(&s.poolBytes, "pool-bytes", pool.DefaultMaxBytes, "bound on the compiled modules in memory, in `BYTES`")
+	f.Int64Var(&s.idleBytes, "idle-bytes", engine.DefaultIdleBytes, "bound on the RAM of guests' memories that wait to be used again, in `BYTES`")
 	s.addCompiling(f)
 	f.BoolVar(&s.noInterpreter, "no-interpreter", false, "have code never seen wait until it is compiled, rather than run it slowly until then")
 	s.addIsolation(f)
