@@ -52,6 +52,18 @@ func activationsDiffer(t *testing.T, tpl *sandbox.Template) {
 	}
 }
 
+// An author's type may panic in a rehearsal: there is a snapshot all the same, as
+// the time of the start shows, which is one.
+func TestTypesThatPanicWhenEmpty(t *testing.T) {
+	t.Parallel()
+	tpl := newTemplate(t, newModule(t, "touchy", guest.Reactor), sandbox.Policy{})
+	first := tpl.Run(t.Context(), sandbox.Activation{Input: json.RawMessage(`{"Name":"a"}`)})
+	require.NoError(t, first.Err)
+	second := tpl.Run(t.Context(), sandbox.Activation{Input: json.RawMessage(`{"Name":"b"}`)})
+	require.NoError(t, second.Err)
+	assert.Equal(t, string(first.Result), string(second.Result))
+}
+
 func TestPlainReactorsDoNotRepeatThemselves(t *testing.T) {
 	t.Parallel()
 	tpl := newTemplate(t, newModule(t, "plain", guest.Reactor), sandbox.Policy{})
