@@ -58,8 +58,8 @@ type limitedConn struct {
 
 // Write gives its client the timeout at least, and twice that at most.
 func (c *limitedConn) Write(p []byte) (int, error) {
-	if now := time.Now(); c.writeBy.Sub(now) < c.timeout {
-		c.writeBy = now.Add(2 * c.timeout)
+	if time.Until(c.writeBy) < c.timeout {
+		c.writeBy = time.Now().Add(2 * c.timeout)
 		if err := c.Conn.SetWriteDeadline(c.writeBy); err != nil {
 			return 0, err
 		}
@@ -84,34 +84,34 @@ func (c *limitedConn) Read(p []byte) (int, error) {
 func (c *limitedConn) late() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return passed(c.readBy) || c.armLocked(c.readBy) != nil
+	passed := !c.readBy.IsZero() && time.Until(c.readBy) <= 0
+	return passed || c.armLocked(c.readBy) != nil
 }
 
 func (c *limitedConn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.readBy = t
-	if c.servesLocked(t) {
+	if c.comesFirstLocked(t) {
 		return nil
 	}
 	return c.armLocked(t)
 }
 
-// servesLocked tells whether a read with the deadline that the connection has
-// comes back in time for t, and does not come back at once.
-func (c *limitedConn) servesLocked(t time.Time) bool {
+// comesFirstLocked tells whether the deadline that the connection has is not later
+// than t, where zero is later than all. It does not matter that it has passed
+// already, and finding out would cost a look at the clock.
+func (c *limitedConn) comesFirstLocked(t time.Time) bool {
 	if c.armed.IsZero() {
 		return t.IsZero()
 	}
-	return (t.IsZero() || !t.Before(c.armed)) && !passed(c.armed)
+	return t.IsZero() || !t.Before(c.armed)
 }
 
 func (c *limitedConn) armLocked(t time.Time) error {
 	c.armed = t
 	return c.Conn.SetReadDeadline(t)
 }
-
-func passed(deadline time.Time) bool { return !deadline.IsZero() && time.Until(deadline) <= 0 }
 
 func (c *limitedConn) Close() error {
 	err := c.Conn.Close()

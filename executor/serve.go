@@ -45,12 +45,11 @@ func (e *Executor) serveRun(w http.ResponseWriter, r *http.Request, ct *containe
 	if err != nil {
 		return err
 	}
-	decoded := time.Now()
-	t.add(phaseDecode, decoded.Sub(began))
+	t.since(phaseDecode, began)
 	if len(req.input) > e.config.Limits.PayloadBytes {
 		return tooLarge(int64(len(req.input)), int64(e.config.Limits.PayloadBytes))
 	}
-	out, err := e.run(r.Context(), ct, req, decoded, &t)
+	out, err := e.run(r.Context(), ct, req, began, &t)
 	setTiming(w, &t)
 	e.report(r.Context(), ct, req, out, err, &t, time.Since(began))
 	if err != nil {
