@@ -31,6 +31,7 @@ func Benchmark(b *testing.B, open Open, reactor []byte) {
 	}
 	b.Run("host call", e.benchmarkHostCall)
 	b.Run("deadline", e.benchmarkDeadline)
+	b.Run("blocked", e.benchmarkBlocked)
 }
 
 const adder = `(func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))`
@@ -215,4 +216,32 @@ func lateness(b *testing.B, m engine.Module) time.Duration {
 	require.ErrorIs(b, err, context.DeadlineExceeded)
 	require.NoError(b, instance.Close(b.Context()))
 	return late
+}
+
+// benchmarkBlocked has a thousand guests wait in a host function, and tells how
+// much longer all of them take than one, and with how many threads.
+func (e *env) benchmarkBlocked(b *testing.B) {
+	const guests, blocked = 1000, 300 * time.Millisecond
+	config := engine.Config{HostFuncs: []engine.HostFunc{
+		hostFunc("sleep", types(), types(), func(context.Context, engine.Memory, []uint64) error {
+			<-time.After(blocked)
+			return nil
+		}),
+	}}
+	other := &env{open: e.open, config: config, rt: e.with(b, config)}
+	m := other.module(b, `(import "test" "sleep" (func $sleep)) (memory (export "m") 1) (func (export "f") call $sleep)`)
+	for b.Loop() {
+		for _, err := range atOnce(guests, func(int) error { return callOnce(b.Context(), m) }) {
+			require.NoError(b, err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(blocked), "x-of-one")
+	b.ReportMetric(threads(), "threads")
+}
+
+// threads is how many threads the system has for this process, 0 if it does not
+// tell.
+func threads() float64 {
+	tasks, _ := os.ReadDir("/proc/self/task")
+	return float64(len(tasks))
 }

@@ -104,15 +104,15 @@ func (e *env) testManyTraps(t *testing.T, traps int) {
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		m := e.module(t, fmt.Sprintf(trapFields, kinds[kind][0]))
 		for range traps {
-			requireTrap(t, kind, trapOnce(t.Context(), m))
+			requireTrap(t, kind, callOnce(t.Context(), m))
 		}
 	}
 	stop()
 	require.NoError(t, <-answers, "of the guest beside")
 }
 
-// trapOnce closes the instance at once: there are many.
-func trapOnce(ctx context.Context, m engine.Module) error {
+// callOnce calls f in an instance that it closes at once.
+func callOnce(ctx context.Context, m engine.Module) error {
 	instance, err := m.Instantiate(ctx, engine.Limits{})
 	if err != nil {
 		return err

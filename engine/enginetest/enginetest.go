@@ -67,6 +67,7 @@ func testCases() []testCase {
 		{name: "no trap where the specification has none", run: testNoTraps},
 		{name: "recursion exhausts the call stack", run: testStackOverflow},
 		{name: "errors of host functions come back unchanged", run: testHostErrors},
+		{name: "host functions that panic end the call", run: testHostPanics},
 		{name: "a guest that ends itself tells its code", run: testExit},
 
 		{name: "memory grows up to its cap", run: testMemoryCap},

@@ -66,6 +66,11 @@ func (e *env) hostFuncs() []engine.HostFunc {
 			return nil
 		}),
 		hostFunc("fail", types(), types(), func(context.Context, engine.Memory, []uint64) error { return errHost }),
+		hostFunc("panic", types(), types(), func(context.Context, engine.Memory, []uint64) error {
+			var nothing *env
+			nothing.rt = nil
+			return nil
+		}),
 		hostFunc("exit", types(i32), types(), func(_ context.Context, _ engine.Memory, stack []uint64) error {
 			return &engine.ExitError{Code: uint32(stack[0])}
 		}),
@@ -111,6 +116,7 @@ const imports = `
 	(import "test" "block" (func $block))
 	(import "test" "yield" (func $yield (param i64) (result i64)))
 	(import "test" "fail" (func $fail))
+	(import "test" "panic" (func $panic))
 	(import "test" "exit" (func $exit (param i32)))
 	(import "test" "poke" (func $poke (param i32 i32)))
 	(import "test" "pages" (func $pages (result i32)))

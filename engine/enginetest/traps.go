@@ -175,6 +175,23 @@ func testHostErrors(t *testing.T, e *env) {
 	}
 }
 
+// testHostPanics has a nil pointer followed below the frames of a guest, which
+// may have its own way with the same signal.
+func testHostPanics(t *testing.T, e *env) {
+	for name, fields := range map[string]string{
+		"called":   `(func (export "f") call $panic)`,
+		"at start": `(func $f (export "f") call $panic) (start $f)`,
+	} {
+		e.hostile(t, name, func(t *testing.T) {
+			err := e.outcome(t.Context(), t, imports+fields)
+			require.ErrorContains(t, err, "host function panicked")
+			_, trap := errors.AsType[*engine.TrapError](err)
+			_, invalid := errors.AsType[*engine.InvalidModuleError](err)
+			assert.False(t, trap || invalid, "%v is a fault of ours, not of the guest's developer", err)
+		})
+	}
+}
+
 func testExit(t *testing.T, e *env) {
 	for _, code := range []uint32{0, 1, 2, 126, 255, 256, 1 << 31, 1<<32 - 1} {
 		for place, fields := range map[string]string{

@@ -18,6 +18,7 @@ import (
 	"unsafe"
 
 	wasmtime "github.com/bytecodealliance/wasmtime-go/v44"
+	"golang.org/x/sys/unix"
 
 	"wasmwhisk/engine"
 )
@@ -45,7 +46,7 @@ type Runtime struct {
 
 // New returns an engine that compiles modules.
 func New(_ context.Context, config engine.Config) (engine.Precompiler, error) {
-	if err := config.Validate(); err != nil {
+	if err := errors.Join(config.Validate(), checkStack()); err != nil {
 		return nil, err
 	}
 	if config.TableElements == 0 {
@@ -68,9 +69,26 @@ func New(_ context.Context, config engine.Config) (engine.Precompiler, error) {
 	return r, nil
 }
 
-// maxStack is how much native stack a guest may take: half of what the Go
-// runtime's threads have at the least.
-const maxStack = 512 << 10
+const (
+	// maxStack is how much native stack a guest may take.
+	maxStack = 512 << 10
+
+	// leastStack is what threads need to have for guests and what they call.
+	leastStack = 1 << 20
+)
+
+// checkStack refuses threads on which a guest could go past the end of the stack
+// before the engine stops it: that would end the process.
+func checkStack() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_STACK, &limit); err != nil {
+		return fmt.Errorf("find the size of stacks: %w", err)
+	}
+	if limit.Cur < leastStack {
+		return fmt.Errorf("threads have stacks of %d bytes, the engine needs %d: raise ulimit -s", limit.Cur, leastStack)
+	}
+	return nil
+}
 
 // newEngine switches off what nobody asked for; the rewriter refuses most of it
 // before the engine sees it. Support for garbage collection stays, since external
