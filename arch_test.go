@@ -49,6 +49,7 @@ var layers = []struct{ pkg, mayImport string }{
 	{"whisk/store", "whisk"},
 	{"whisk/entitlement", "whisk"},
 	{"whisk/invoker", "engine/... executor/action whisk whisk/store"},
+	{"whisk/controller", "whisk whisk/entitlement whisk/invoker whisk/store"},
 	{"whisk/store/sqlite", "whisk whisk/store"},
 	{"whisk/store/storetest", "whisk whisk/store"},
 

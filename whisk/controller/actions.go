@@ -1,0 +1,157 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	"wasmwhisk/whisk"
+	"wasmwhisk/whisk/store"
+)
+
+func (c *Controller) listActions(r *request) error {
+	return listOwn(r, (*whisk.Action).Summary)
+}
+
+// listPackageActions lists what is in a package, or in the one that it stands for.
+func (c *Controller) listPackageActions(r *request) error {
+	pkg, err := r.name("package")
+	if err != nil {
+		return err
+	}
+	found, err := findPackage(r.ctx(), c.config.Store, r.caller.Identity, packageName(r.namespace, pkg))
+	if err != nil {
+		return err
+	}
+	return list(r, store.Query{Path: contentPath(found.Package)}, (*whisk.Action).Summary)
+}
+
+// contentPath is where the actions of a package live.
+func contentPath(p *whisk.Package) whisk.EntityPath {
+	return whisk.PackagePath(p.Namespace.Namespace(), p.Name)
+}
+
+// getAction answers with an action and the parameters that it would be invoked
+// with.
+func (c *Controller) getAction(r *request) error {
+	name, err := r.fullName()
+	if err != nil {
+		return err
+	}
+	withCode, err := r.flag("code", yes)
+	if err != nil {
+		return err
+	}
+	found, err := findAction(r.ctx(), c.config.Store, r.caller.Identity, name)
+	if err != nil {
+		return err
+	}
+	shown := *found.action
+	shown.Parameters = found.parameters()
+	if found.through != nil {
+		shown.Binding = &found.through.Binding
+	}
+	if !withCode {
+		return r.ok(shown)
+	}
+	return c.answerAction(r, &shown)
+}
+
+// answerAction answers with all of an action.
+func (c *Controller) answerAction(r *request, a *whisk.Action) error {
+	if a.Exec.Code != nil || a.Exec.Digest == (whisk.Digest{}) {
+		return r.ok(a)
+	}
+	whole := *a
+	var err error
+	if whole.Exec.Code, err = c.config.Store.ReadCode(r.ctx(), a.Exec.Digest); err != nil {
+		return fmt.Errorf("read code of action: %w", err)
+	}
+	return r.ok(&whole)
+}
+
+// putAction creates or updates an action. Its code is compiled behind the answer.
+func (c *Controller) putAction(r *request) error {
+	put, release, err := c.readActionPut(r)
+	if err != nil {
+		return err
+	}
+	defer release()
+	w, err := newWrite[*whisk.Action](r, put)
+	if err != nil {
+		return err
+	}
+	w.check = func(ctx context.Context, tx store.Entities, next *whisk.Action) error {
+		return c.checkAction(ctx, tx, r.caller.Identity, next)
+	}
+	stored, err := w.do(r.ctx(), c.config.Store)
+	if err != nil {
+		return err
+	}
+	c.config.Invoker.Precompile(stored)
+	return c.answerAction(r, stored)
+}
+
+// readActionPut reads the body of a PUT: JSON as OpenWhisk wants it, or a module
+// as it is.
+func (c *Controller) readActionPut(r *request) (*whisk.ActionPut, func(), error) {
+	if mediaType(r.Request()) != typeWasm {
+		put := &whisk.ActionPut{}
+		if err := r.decode(put); err != nil {
+			return nil, nil, err
+		}
+		return put, func() {}, c.settleExec(put.Exec)
+	}
+	code, release, err := c.bodies.receive(r, whisk.MaxCodeBytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	exec := whisk.NewExec(whisk.KindWasm, code)
+	return &whisk.ActionPut{Exec: &exec}, release, nil
+}
+
+// settleExec puts the kind that a family stands for in its place, and refuses
+// what cannot be run later.
+func (c *Controller) settleExec(exec *whisk.Exec) error {
+	if exec == nil {
+		return nil
+	}
+	kind, err := resolveKind(exec.Kind)
+	if err != nil {
+		return err
+	}
+	exec.Kind = kind
+	return checkUpload(exec)
+}
+
+// checkAction refuses what may not be stored.
+func (c *Controller) checkAction(ctx context.Context, tx store.Entities, who *whisk.Identity, a *whisk.Action) error {
+	if err := checkContainer(ctx, tx, a.FullName()); err != nil {
+		return err
+	}
+	if err := checkKind(who, a.Exec.Kind); err != nil {
+		return err
+	}
+	if err := boundsOf(c.config.Bounds, who.Limits).Check(a.Limits); err != nil {
+		return err
+	}
+	if a.Exec.Kind == whisk.KindSequence {
+		return checkSequence(ctx, tx, who, a)
+	}
+	return nil
+}
+
+// deleteAction answers with what was deleted, but for its code: nobody reads
+// megabytes of what is gone.
+func (c *Controller) deleteAction(r *request) error {
+	name, err := r.ownName()
+	if err != nil {
+		return err
+	}
+	removed, err := remove[*whisk.Action](r.ctx(), c.config.Store, name, func(tx store.Entities) error {
+		return checkContainer(r.ctx(), tx, name)
+	})
+	if err != nil {
+		return err
+	}
+	return r.ok(removed)
+}

@@ -1,0 +1,240 @@
+package controller
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"wasmwhisk/whisk"
+	"wasmwhisk/whisk/invoker"
+	"wasmwhisk/whisk/store"
+)
+
+const (
+	// maxComponents bounds the actions of a sequence, and of a composition.
+	maxComponents = 50
+	// maxConductions bounds how often conductors are asked in a composition: before
+	// each component, and once after the last.
+	maxConductions = 2*maxComponents + 1
+	// maxDepth bounds sequences within sequences.
+	maxDepth = 2 * maxComponents
+	// patience is how much longer than its limit a component may take to end.
+	patience = time.Minute
+
+	causedBySequence = "sequence"
+)
+
+const (
+	textTooManyComponents = "Too many actions in the sequence."
+	textNoComponent       = "Sequence component does not exist."
+	textComponentLate     = "Timeout reached when retrieving activation %s for sequence component."
+	textCompositionLate   = "Timeout reached when retrieving activation %s during composition."
+)
+
+// composer runs what is made of several activations: it is to sequences what an
+// invoker is to actions.
+type composer struct {
+	controller *Controller
+	run        func(*composition, context.Context) whisk.Response
+}
+
+// ending is how a composition ended.
+type ending struct {
+	record *whisk.Activation
+	err    error
+}
+
+// Invoke gives the record of a composition, see [Invoker].
+func (p composer) Invoke(ctx context.Context, inv invoker.Invocation) (*whisk.Activation, error) {
+	ended := p.begin(inv)
+	select {
+	case e := <-ended:
+		return e.record, e.err
+	case <-ctx.Done():
+	}
+	promise := p.promise(inv)
+	promise.Begun = true
+	if err := p.controller.config.Store.Accept(context.WithoutCancel(ctx), promise); err != nil {
+		return nil, fmt.Errorf("promise activation: %w", err)
+	}
+	return nil, invoker.ErrUnfinished
+}
+
+// Accept promises the record of a composition, see [Invoker].
+func (p composer) Accept(ctx context.Context, inv invoker.Invocation) error {
+	if err := p.controller.config.Store.Accept(ctx, p.promise(inv)); err != nil {
+		return fmt.Errorf("promise activation: %w", err)
+	}
+	p.begin(inv)
+	return nil
+}
+
+// begin runs a composition behind what comes next.
+func (p composer) begin(inv invoker.Invocation) <-chan ending {
+	ended := make(chan ending, 1)
+	p.controller.composers.Go(func() {
+		defer inv.Ended()
+		record, err := p.compose(p.controller.composing, inv, &tally{})
+		if err != nil {
+			p.controller.config.Logger.Error("activation record is lost",
+				slog.String("activation_id", string(inv.ID)), slog.Any("error", err))
+		}
+		ended <- ending{record, err}
+	})
+	return ended
+}
+
+// promise is what the store keeps until there is a record.
+func (p composer) promise(inv invoker.Invocation) *store.Promise {
+	promise := inv.Promise()
+	promise.Annotations = annotations(&inv, 0)
+	return promise
+}
+
+// tally counts what a composition and those within it have run so far.
+type tally struct{ components, conductions, depth int }
+
+// composition is a chain of activations that is running.
+type composition struct {
+	controller *Controller
+	invocation invoker.Invocation
+	tally      *tally
+
+	activations []string // so far, which are its logs
+	duration    int64    // of all of them, in milliseconds
+	memoryMB    int      // the most that one of them may use
+}
+
+// compose runs a composition and stores its record.
+func (p composer) compose(ctx context.Context, inv invoker.Invocation, t *tally) (*whisk.Activation, error) {
+	run := &composition{controller: p.controller, invocation: inv, tally: t, activations: []string{}}
+	began := time.Now()
+	t.depth++
+	response := p.run(run, ctx)
+	t.depth--
+	record := run.record(response, began)
+	if err := p.controller.config.Store.Append(context.WithoutCancel(ctx), record); err != nil {
+		return nil, fmt.Errorf("store activation record: %w", err)
+	}
+	return record, nil
+}
+
+// record is the record of the composition, whose parts have records of their own.
+func (s *composition) record(response whisk.Response, began time.Time) *whisk.Activation {
+	inv := &s.invocation
+	response.Size = len(response.Result)
+	return &whisk.Activation{
+		Namespace:   inv.Namespace,
+		Name:        inv.Action.Name,
+		Version:     inv.Action.Version,
+		Subject:     inv.Subject,
+		ID:          inv.ID,
+		Cause:       inv.Cause,
+		Start:       whisk.At(began),
+		End:         whisk.At(time.Now()),
+		Duration:    &s.duration,
+		Response:    response,
+		Logs:        s.activations,
+		Annotations: annotations(inv, s.memoryMB).With("waitTime", max(began.Sub(inv.Received).Milliseconds(), 0)),
+	}
+}
+
+// annotations are those of a composition that can be told before it ends.
+func annotations(inv *invoker.Invocation, memoryMB int) whisk.Parameters {
+	limits := inv.Action.Limits
+	if memoryMB > 0 {
+		limits.MemoryMB = memoryMB
+	}
+	a := whisk.Parameters(nil).
+		With("topmost", inv.Cause == "").
+		With("path", inv.Action.FullName().ID()).
+		With("kind", whisk.KindSequence).
+		With("limits", limits)
+	if inv.Action.Exec.Kind != whisk.KindSequence {
+		a = a.With("conductor", true)
+	}
+	if inv.CausedBy != "" {
+		a = a.With("causedBy", inv.CausedBy)
+	}
+	if inv.Binding != "" {
+		a = a.With("binding", inv.Binding)
+	}
+	return a
+}
+
+// component runs an action, or what is itself composed, as a part.
+func (s *composition) component(ctx context.Context, inv invoker.Invocation, textLate string) whisk.Response {
+	inv.Cause, inv.CausedBy, inv.Transaction = s.invocation.ID, causedBySequence, s.invocation.Transaction
+	record, err := s.invoke(ctx, inv)
+	return s.settle(inv.ID, record, err, textLate)
+}
+
+// settle counts the end of a part, and gives what came of it.
+func (s *composition) settle(id whisk.ActivationID, record *whisk.Activation, err error, textLate string) whisk.Response {
+	switch {
+	case errors.Is(err, invoker.ErrUnfinished):
+		return failed(whisk.InternalError, fmt.Sprintf(textLate, id))
+	case err != nil:
+		return failed(whisk.InternalError, refusalOf(err).message)
+	}
+	s.activations = append(s.activations, string(record.ID))
+	if record.Duration != nil {
+		s.duration += *record.Duration
+	}
+	s.memoryMB = max(s.memoryMB, memoryOf(record))
+	return record.Response
+}
+
+func (s *composition) invoke(ctx context.Context, inv invoker.Invocation) (*whisk.Activation, error) {
+	if p, composed := s.controller.runnerOf(inv.Action).(composer); composed {
+		return p.compose(ctx, inv, s.tally)
+	}
+	return s.simple(ctx, inv)
+}
+
+// simple runs an action that is not composed, or a conductor for its own sake.
+func (s *composition) simple(ctx context.Context, inv invoker.Invocation) (*whisk.Activation, error) {
+	ctx, cancel := context.WithTimeout(ctx, inv.Action.Limits.Timeout+patience)
+	defer cancel()
+	return s.controller.config.Invoker.Invoke(ctx, inv)
+}
+
+// memoryOf is the memory limit that a record tells.
+func memoryOf(record *whisk.Activation) int {
+	var limits whisk.ActionLimits
+	if value, ok := record.Annotations.Get("limits"); !ok || json.Unmarshal(value, &limits) != nil {
+		return 0
+	}
+	return limits.MemoryMB
+}
+
+// caller is on whose behalf the composition runs.
+func (s *composition) caller() caller {
+	key, _ := whisk.ParseKey(s.invocation.APIKey)
+	return caller{&whisk.Identity{Subject: s.invocation.Subject, Namespace: s.invocation.Namespace, UUID: key.UUID}, key}
+}
+
+// failed is the response of what ended with a message.
+func failed(status whisk.Status, message string) whisk.Response {
+	return whisk.Response{Status: status, Result: errorResult(message)}
+}
+
+func errorResult(message string) json.RawMessage {
+	result, _ := whisk.Encode(map[string]string{"error": message}) // has a JSON form
+	return result
+}
+
+// hasError tells a result that ends a sequence.
+func hasError(result json.RawMessage) bool {
+	if !bytes.Contains(result, []byte(`"error"`)) {
+		return false
+	}
+	var object map[string]json.RawMessage
+	_ = json.Unmarshal(result, &object) // what is no object has no error
+	_, has := object["error"]
+	return has
+}

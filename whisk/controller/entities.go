@@ -1,0 +1,132 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"wasmwhisk/whisk"
+	"wasmwhisk/whisk/store"
+)
+
+// creator is the body of a PUT.
+type creator[E whisk.Entity] interface {
+	Create(name whisk.FullyQualifiedName, now whisk.Timestamp) (E, error)
+	Update(old E, now whisk.Timestamp) (E, error)
+}
+
+// write is what a PUT wants to be done.
+type write[E whisk.Entity] struct {
+	name      whisk.FullyQualifiedName
+	put       creator[E]
+	overwrite bool
+	// check is asked before what comes of it is stored.
+	check func(ctx context.Context, tx store.Entities, next E) error
+}
+
+// newWrite reads the name and the query of a PUT.
+func newWrite[E whisk.Entity](r *request, put creator[E]) (*write[E], error) {
+	name, err := r.ownName()
+	if err != nil {
+		return nil, err
+	}
+	overwrite, err := r.flag("overwrite", no)
+	return &write[E]{name: name, put: put, overwrite: overwrite}, err
+}
+
+// do creates or updates the entity, in one transaction with what is checked.
+func (w *write[E]) do(ctx context.Context, s store.Transactor) (stored E, err error) {
+	err = s.Update(ctx, func(tx store.Entities) error {
+		stored, err = w.in(ctx, tx)
+		return err
+	})
+	return stored, err
+}
+
+func (w *write[E]) in(ctx context.Context, tx store.Entities) (E, error) {
+	next, rev, err := w.next(ctx, tx)
+	if err != nil {
+		return next, err
+	}
+	if w.check != nil {
+		if err := w.check(ctx, tx, next); err != nil {
+			return next, err
+		}
+	}
+	_, err = tx.Put(ctx, next, rev)
+	return next, err
+}
+
+// next makes the entity that is to be stored in the place of what is there.
+func (w *write[E]) next(ctx context.Context, tx store.Entities) (next E, rev store.Revision, err error) {
+	now := whisk.At(time.Now())
+	old, rev, err := store.Get[E](ctx, tx, w.name)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		next, err = w.put.Create(w.name, now)
+		return next, 0, err
+	case err != nil:
+		return next, 0, err
+	case !w.overwrite:
+		return next, 0, store.ErrExists
+	}
+	next, err = w.put.Update(old, now)
+	return next, rev, err
+}
+
+// list answers with a part of a collection of the caller's namespace, each entity
+// as summary shows it, or with how many there are.
+func list[E whisk.Entity, S any](r *request, q store.Query, summary func(E) S) error {
+	var kind E
+	collection := kind.Kind().Collection()
+	page, err := r.page(collection)
+	if err != nil {
+		return err
+	}
+	q.Kind, q.Page = kind.Kind(), page
+	counting, err := r.flag("count", no)
+	if err != nil {
+		return err
+	}
+	s := r.controller.config.Store
+	if counting {
+		n, err := s.Count(r.ctx(), q)
+		return r.count(collection, n, err)
+	}
+	found, err := store.List[E](r.ctx(), s, q)
+	if err != nil {
+		return err
+	}
+	summaries := make([]S, len(found))
+	for i, e := range found {
+		summaries[i] = summary(e)
+	}
+	return r.ok(summaries)
+}
+
+// listOwn is list for what only the owner of a namespace may see.
+func listOwn[E whisk.Entity, S any](r *request, summary func(E) S) error {
+	if err := r.own(); err != nil {
+		return err
+	}
+	return list(r, store.Query{Path: whisk.EntityPath(r.namespace)}, summary)
+}
+
+// remove deletes the entity of a name; allowed is asked first.
+func remove[E whisk.Entity](ctx context.Context, s store.Transactor, name whisk.FullyQualifiedName, allowed func(store.Entities) error) (removed E, err error) {
+	err = s.Update(ctx, func(tx store.Entities) error {
+		if err := allowed(tx); err != nil {
+			return err
+		}
+		found, rev, err := store.Get[E](ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		removed = found
+		return tx.Delete(ctx, name, rev)
+	})
+	return removed, err
+}
+
+// always is for what may be deleted at any time.
+func always(store.Entities) error { return nil }

@@ -1,0 +1,204 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"wasmwhisk/whisk"
+	"wasmwhisk/whisk/invoker"
+)
+
+// maxWait is how long a caller may wait for an activation.
+const maxWait = time.Minute
+
+// invokeOptions say what the answer to an invocation is to be.
+type invokeOptions struct {
+	blocking bool // the record, once it is there
+	result   bool // of that only the result
+	timeout  time.Duration
+}
+
+func (r *request) invokeOptions() (o invokeOptions, err error) {
+	if o.blocking, err = r.flag("blocking", no); err != nil {
+		return o, err
+	}
+	if o.result, err = r.flag("result", no); err != nil {
+		return o, err
+	}
+	o.timeout = maxWait
+	if text, ok := r.query("timeout"); ok {
+		ms, err := strconv.ParseInt(text, 10, 32)
+		if err != nil || ms < 1 || ms > maxWait.Milliseconds() {
+			return o, badQuery("timeout", textBadTimeout, maxWait.Milliseconds())
+		}
+		o.timeout = time.Duration(ms) * time.Millisecond
+	}
+	return o, nil
+}
+
+// payload reads the JSON object that comes with an invocation or a fire.
+func (r *request) payload() ([]byte, error) {
+	if err := wantJSON(r.Request()); err != nil {
+		return nil, err
+	}
+	body, release, err := r.controller.bodies.receive(r, whisk.MaxPayloadBytes)
+	if err != nil {
+		return nil, err
+	}
+	release() // it is counted by the bounds of what runs from here on
+	return body, nil
+}
+
+// runner runs activations, or chains of them.
+type runner interface {
+	Invoke(ctx context.Context, inv invoker.Invocation) (*whisk.Activation, error)
+	Accept(ctx context.Context, inv invoker.Invocation) error
+}
+
+func (c *Controller) runnerOf(a *whisk.Action) runner {
+	switch {
+	case a.Exec.Kind == whisk.KindSequence:
+		return composer{c, (*composition).sequence}
+	case a.Annotations.Truthy("conductor"):
+		return composer{c, (*composition).conduct}
+	default:
+		return c.config.Invoker
+	}
+}
+
+func (c *Controller) invokeAction(r *request) error {
+	options, err := r.invokeOptions()
+	if err != nil {
+		return err
+	}
+	name, err := r.fullName()
+	if err != nil {
+		return err
+	}
+	payload, err := r.payload()
+	if err != nil {
+		return err
+	}
+	inv, err := c.admit(r, name, payload)
+	if err != nil {
+		return err
+	}
+	r.Response().Header().Set(headerActivation, string(inv.ID))
+	if options.blocking {
+		return c.await(r, inv, options)
+	}
+	return c.accept(r, inv)
+}
+
+// admit settles what an invocation is to be, within the rates of the caller.
+func (c *Controller) admit(r *request, name whisk.FullyQualifiedName, payload []byte) (invoker.Invocation, error) {
+	ended, err := c.throttle.Invoke(r.caller.Identity)
+	if err != nil {
+		return invoker.Invocation{}, err
+	}
+	inv, err := c.invocation(r.ctx(), r.caller, name, payload)
+	if err != nil {
+		ended()
+		return inv, err
+	}
+	inv.Received, inv.Transaction = r.received, transactionOf(r)
+	inv.Ended = c.inFlight.add(inv.ID, ended)
+	return inv, nil
+}
+
+// invocation finds the action of a name for somebody, and puts its parameters
+// together.
+func (c *Controller) invocation(ctx context.Context, who caller, name whisk.FullyQualifiedName, payload []byte) (invoker.Invocation, error) {
+	found, err := findAction(ctx, c.config.Store, who.Identity, name)
+	if err != nil {
+		return invoker.Invocation{}, err
+	}
+	if err := checkKind(who.Identity, found.action.Exec.Kind); err != nil {
+		return invoker.Invocation{}, err
+	}
+	defined := found.parameters()
+	if err := checkFinal(found.action, defined, payload); err != nil {
+		return invoker.Invocation{}, err
+	}
+	atInit, atRun := defined.Split()
+	if found.action.Exec.Kind == whisk.KindSequence {
+		atRun = nil // they say what it is made of
+	}
+	args, err := arguments(atRun, payload)
+	if err != nil {
+		return invoker.Invocation{}, err
+	}
+	return invoker.Invocation{
+		ID:        whisk.NewActivationID(),
+		Subject:   who.Subject,
+		Namespace: who.Namespace,
+		APIKey:    who.key.Text(),
+		Action:    found.action,
+		Revision:  found.revision,
+		Binding:   found.binding(),
+		Arguments: args,
+		Env:       atInit.Env(),
+		Received:  time.Now(),
+	}, nil
+}
+
+// accept answers once it is durable that there will be a record.
+func (c *Controller) accept(r *request, inv invoker.Invocation) error {
+	if err := c.runnerOf(inv.Action).Accept(r.ctx(), inv); err != nil {
+		inv.Ended()
+		return err
+	}
+	return r.accepted(inv.ID)
+}
+
+// await answers with the record, or only says that there will be one if that
+// takes longer than the caller waits.
+func (c *Controller) await(r *request, inv invoker.Invocation, options invokeOptions) error {
+	ctx, cancel := context.WithTimeout(r.ctx(), options.timeout)
+	defer cancel()
+	record, err := c.runnerOf(inv.Action).Invoke(ctx, inv)
+	switch {
+	case errors.Is(err, invoker.ErrUnfinished):
+		return r.accepted(inv.ID)
+	case err != nil:
+		inv.Ended()
+		return err
+	}
+	return r.answerRecord(record, options)
+}
+
+func (r *request) accepted(id whisk.ActivationID) error {
+	r.Response().Header().Set(headerActivation, string(id))
+	return sendJSON(r, http.StatusAccepted, map[string]whisk.ActivationID{"activationId": id})
+}
+
+// answerRecord answers with a record, or its result. An array goes bare, as from
+// OpenWhisk.
+func (r *request) answerRecord(record *whisk.Activation, options invokeOptions) error {
+	status := statusOf(record.Response.Status)
+	result := record.Response.Result
+	if len(result) == 0 {
+		result = []byte("{}")
+	}
+	if options.result || isArray(result) {
+		return send(r, status, echo.MIMEApplicationJSON, result)
+	}
+	return sendJSON(r, status, record)
+}
+
+// statusOf is the HTTP status that tells how an activation ended.
+func statusOf(s whisk.Status) int {
+	switch s {
+	case whisk.Success:
+		return http.StatusOK
+	case whisk.ApplicationError, whisk.DeveloperError:
+		return http.StatusBadGateway
+	default:
+		return http.StatusInternalServerError
+	}
+}

@@ -1,0 +1,80 @@
+package controller
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestDocumentDescribesTheRoutes holds the document against what is served: the
+// same paths, methods and query parameters, and references that lead somewhere.
+func TestDocumentDescribesTheRoutes(t *testing.T) {
+	t.Parallel()
+	var document struct {
+		Paths map[string]map[string]json.RawMessage
+	}
+	require.NoError(t, json.Unmarshal(openAPI, &document))
+	var described []string
+	for path, item := range document.Paths {
+		for method, operation := range item {
+			if method != "parameters" {
+				described = append(described, method+" "+path+" "+queryOf(t, operation))
+			}
+		}
+	}
+	var served []string
+	for _, r := range (&Controller{}).routes() {
+		query := slices.Sorted(slices.Values(r.query))
+		served = append(served, strings.ToLower(r.method)+" "+braced(r.path)+" "+strings.Join(query, ","))
+	}
+	assert.ElementsMatch(t, served, described)
+}
+
+// braced writes the parameters of a path as OpenAPI does.
+func braced(path string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if name, ok := strings.CutPrefix(s, ":"); ok {
+			segments[i] = "{" + name + "}"
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+func queryOf(t *testing.T, operation json.RawMessage) string {
+	t.Helper()
+	var described struct {
+		Parameters []struct{ Name, In string }
+	}
+	require.NoError(t, json.Unmarshal(operation, &described))
+	var names []string
+	for _, p := range described.Parameters {
+		if p.In == "query" {
+			names = append(names, p.Name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ",")
+}
+
+func TestReferencesInTheDocumentLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	var document struct {
+		Components struct{ Schemas map[string]any }
+	}
+	require.NoError(t, json.Unmarshal(openAPI, &document))
+	const reference = `"$ref": "#/components/schemas/`
+	used := map[string]bool{}
+	for _, after := range strings.Split(string(openAPI), reference)[1:] {
+		name, _, _ := strings.Cut(after, `"`)
+		used[name] = true
+		assert.Contains(t, document.Components.Schemas, name)
+	}
+	for name := range document.Components.Schemas {
+		assert.Contains(t, used, name, "schema that nothing refers to")
+	}
+}

@@ -1,0 +1,148 @@
+package controller
+
+import (
+	_ "embed"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+
+	"wasmwhisk/whisk"
+)
+
+// openAPI is the document that describes what is served.
+//
+//go:embed openapi.json
+var openAPI []byte
+
+func apiDocs(e echo.Context) error {
+	return send(e, http.StatusOK, echo.MIMEApplicationJSON, openAPI)
+}
+
+// platform is what GET / tells. Durations are in milliseconds, sizes in bytes.
+type platform struct {
+	Description string               `json:"description"`
+	Support     map[string]string    `json:"support"`
+	APIPaths    []string             `json:"api_paths"`
+	Limits      map[string]int64     `json:"limits"`
+	Runtimes    map[string][]runtime `json:"runtimes"`
+}
+
+// describe tells clients that deploy which kinds there are.
+func (c *Controller) describe(e echo.Context) error {
+	p := platform{
+		Description: "OpenWhisk",
+		Support: map[string]string{
+			"github": "https://github.com/apache/openwhisk/issues",
+			"slack":  "http://slack.openwhisk.org",
+		},
+		APIPaths: []string{apiPath},
+		Limits:   c.describeLimits(),
+		Runtimes: map[string][]runtime{},
+	}
+	for _, f := range families() {
+		p.Runtimes[f.name] = f.runtimes()
+	}
+	return sendJSON(e, http.StatusOK, p)
+}
+
+func (c *Controller) describeLimits() map[string]int64 {
+	b, usual, rates := c.config.Bounds, whisk.DefaultLimits(), c.config.Rates
+	return map[string]int64{
+		"actions_per_minute":          int64(rates.InvocationsPerMinute),
+		"triggers_per_minute":         int64(rates.FiresPerMinute),
+		"concurrent_actions":          int64(rates.ConcurrentInvocations),
+		"sequence_length":             maxComponents,
+		"default_min_action_duration": b.Min.Timeout.Milliseconds(),
+		"default_max_action_duration": b.Max.Timeout.Milliseconds(),
+		"default_min_action_memory":   int64(b.Min.MemoryMB) << 20,
+		"default_max_action_memory":   int64(b.Max.MemoryMB) << 20,
+		"default_min_action_logs":     int64(b.Min.LogsMB) << 20,
+		"default_max_action_logs":     int64(b.Max.LogsMB) << 20,
+		"min_action_duration":         b.Min.Timeout.Milliseconds(),
+		"max_action_duration":         b.Max.Timeout.Milliseconds(),
+		"min_action_memory":           int64(b.Min.MemoryMB) << 20,
+		"max_action_memory":           int64(b.Max.MemoryMB) << 20,
+		"min_action_logs":             int64(b.Min.LogsMB) << 20,
+		"max_action_logs":             int64(b.Max.LogsMB) << 20,
+		"default_action_duration":     usual.Timeout.Milliseconds(),
+		"default_action_memory":       int64(usual.MemoryMB) << 20,
+		"default_action_logs":         int64(usual.LogsMB) << 20,
+	}
+}
+
+// describeAPI tells which API this is.
+func (c *Controller) describeAPI(e echo.Context) error {
+	return sendJSON(e, http.StatusOK, map[string]any{
+		"description":      "OpenWhisk API",
+		"api_version":      "1.0.0",
+		"api_version_path": "v1",
+		"build":            c.config.Build.Date,
+		"buildno":          c.config.Build.Number,
+		"swagger_paths":    map[string]string{"ui": docsPath, "api-docs": docsPath},
+	})
+}
+
+func ping(e echo.Context) error {
+	return send(e, http.StatusOK, echo.MIMETextPlainCharsetUTF8, []byte("pong"))
+}
+
+// The node is its own and only invoker, which is up when it answers.
+
+func invokers(e echo.Context) error {
+	return sendJSON(e, http.StatusOK, map[string]string{"0": "up"})
+}
+
+func healthyInvokers(e echo.Context) error { return sendJSON(e, http.StatusOK, 1) }
+
+func invokersReady(e echo.Context) error {
+	return sendJSON(e, http.StatusOK, map[string]string{"healthy": "1/1"})
+}
+
+func (c *Controller) activationsInFlight(e echo.Context) error {
+	return sendJSON(e, http.StatusOK, c.inFlight.ids())
+}
+
+func (c *Controller) countInFlight(e echo.Context) error {
+	return sendJSON(e, http.StatusOK, c.inFlight.count())
+}
+
+// inFlight knows the activations that were begun here and have not ended.
+type inFlight struct {
+	mu          sync.Mutex
+	activations map[whisk.ActivationID]struct{}
+}
+
+func newInFlight() *inFlight {
+	return &inFlight{activations: map[whisk.ActivationID]struct{}{}}
+}
+
+// add tells of one more; ended, which may be nil, is called when what it gives is
+// called.
+func (f *inFlight) add(id whisk.ActivationID, ended func()) func() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.activations[id] = struct{}{}
+	return func() {
+		f.mu.Lock()
+		delete(f.activations, id)
+		f.mu.Unlock()
+		if ended != nil {
+			ended()
+		}
+	}
+}
+
+func (f *inFlight) ids() []whisk.ActivationID {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.AppendSeq(make([]whisk.ActivationID, 0, len(f.activations)), maps.Keys(f.activations))
+}
+
+func (f *inFlight) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.activations)
+}
