@@ -24,7 +24,7 @@ type instance struct {
 	c      *C.ww_instance // nil once it is closed
 	slot   *slot          // nil if the module has no memory
 	handle cgo.Handle
-	funcs  map[string]C.wasmtime_func_t
+	funcs  []C.wasmtime_func_t // by index, those that were looked up
 
 	// Of the call that runs.
 	ctx     context.Context //nolint:containedctx // callbacks have no other way to it
@@ -118,22 +118,20 @@ func (i *instance) end() {
 }
 
 func (i *instance) Call(ctx context.Context, export string, args ...uint64) ([]uint64, error) {
-	t := i.module.funcs[export]
-	if t == nil {
+	f := i.module.funcs[export]
+	switch {
+	case f == nil || f == i.module.start:
 		return nil, fmt.Errorf("%w: %q", engine.ErrNoExport, export)
-	}
-	if len(args) != len(t.Params) {
-		return nil, fmt.Errorf("call %q: %d arguments for %d parameters", export, len(args), len(t.Params))
-	}
-	if !numeric(t.Params) || !numeric(t.Results) {
+	case len(args) != f.params:
+		return nil, fmt.Errorf("call %q: %d arguments for %d parameters", export, len(args), f.params)
+	case !f.numeric:
 		return nil, &engine.InvalidModuleError{Err: fmt.Errorf("function %q does not take and give numbers only", export)}
 	}
-	return i.call(ctx, export, t, args)
+	return i.call(ctx, f, args)
 }
 
-func (i *instance) call(ctx context.Context, export string, t *engine.FuncType, args []uint64) ([]uint64, error) {
-	fn, err := i.function(export)
-	if err != nil {
+func (i *instance) call(ctx context.Context, f *function, args []uint64) ([]uint64, error) {
+	if err := i.find(f); err != nil {
 		return nil, err
 	}
 	if err := i.begin(ctx); err != nil {
@@ -143,32 +141,31 @@ func (i *instance) call(ctx context.Context, export string, t *engine.FuncType, 
 	for k, v := range args {
 		values[k].low = v
 	}
-	C.ww_call(i.c, fn, C.size_t(max(len(t.Params), len(t.Results))))
+	C.ww_call(i.c, i.funcs[f.index], C.size_t(max(f.params, f.results)))
 	i.end()
 	if err := i.ending(); err != nil {
 		return nil, err
 	}
-	results := make([]uint64, len(t.Results))
+	results := make([]uint64, f.results)
 	for k := range results {
 		results[k] = values[k].low
 	}
 	return results, nil
 }
 
-// function looks an export up once.
-func (i *instance) function(export string) (fn C.wasmtime_func_t, err error) {
-	if fn, ok := i.funcs[export]; ok {
-		return fn, nil
-	}
-	name, size := chars(export)
-	if !bool(C.ww_find(i.c, name, size, &fn)) {
-		return fn, fmt.Errorf("%w: %q", engine.ErrNoExport, export)
-	}
+// find looks a function up once. Those of a store have its id, which is never 0.
+func (i *instance) find(f *function) error {
 	if i.funcs == nil {
-		i.funcs = map[string]C.wasmtime_func_t{}
+		i.funcs = make([]C.wasmtime_func_t, len(i.module.funcs))
 	}
-	i.funcs[export] = fn
-	return fn, nil
+	if i.funcs[f.index].store_id != 0 {
+		return nil
+	}
+	name, size := chars(f.name)
+	if !bool(C.ww_find(i.c, name, size, &i.funcs[f.index])) {
+		return fmt.Errorf("%w: %q", engine.ErrNoExport, f.name)
+	}
+	return nil
 }
 
 func (i *instance) Memory() engine.Memory {

@@ -25,8 +25,9 @@ type module struct {
 	code     code
 	imports  []engine.Import
 	exports  []engine.Export
-	funcs    map[string]*engine.FuncType
-	values   int // the most that any call takes or gives
+	funcs    map[string]*function
+	start    *function // nil if there is none
+	values   int       // the most that any call takes or gives
 	size     int64
 
 	// memory is a name under which the memory is exported, nil if it is not.
@@ -58,7 +59,7 @@ func newModule(r *Runtime, compiled *wasmtime.Module, c code) *module {
 		code:     c,
 		imports:  c.imports(),
 		exports:  c.exports(),
-		funcs:    map[string]*engine.FuncType{},
+		funcs:    map[string]*function{},
 		size:     c.size,
 		globals:  newGlobals(c.Globals),
 	}
@@ -67,8 +68,10 @@ func newModule(r *Runtime, compiled *wasmtime.Module, c code) *module {
 			m.memory = &x.Name
 			continue
 		}
-		m.funcs[x.Name] = x.Type
-		m.values = max(m.values, len(x.Type.Params), len(x.Type.Results))
+		m.addFunction(x.Name, x.Type)
+	}
+	if c.Start != "" {
+		m.start = m.addFunction(c.Start, &engine.FuncType{})
 	}
 	result := *c.Result
 	result.Binary, result.Image = nil, nil
@@ -83,6 +86,25 @@ func newModule(r *Runtime, compiled *wasmtime.Module, c code) *module {
 		return r.newContents(c.image())
 	})}
 	return m
+}
+
+// function is an exported function, which instances look up once each.
+type function struct {
+	name            string
+	index           int // among those of the module
+	params, results int
+	numeric         bool // may be called: its values are what they seem
+}
+
+func (m *module) addFunction(name string, t *engine.FuncType) *function {
+	f := &function{
+		name: name, index: len(m.funcs),
+		params: len(t.Params), results: len(t.Results),
+		numeric: numeric(t.Params) && numeric(t.Results),
+	}
+	m.funcs[name] = f
+	m.values = max(m.values, f.params, f.results)
+	return f
 }
 
 func (m *module) Imports() []engine.Import { return m.imports }
@@ -146,10 +168,10 @@ func (m *module) Instantiate(ctx context.Context, limits engine.Limits) (engine.
 	if err != nil {
 		return nil, err
 	}
-	if m.code.Start == "" {
+	if m.start == nil {
 		return i, nil
 	}
-	if _, err := i.call(ctx, m.code.Start, &engine.FuncType{}, nil); err != nil {
+	if _, err := i.call(ctx, m.start, nil); err != nil {
 		_ = i.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
