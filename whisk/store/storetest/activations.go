@@ -23,7 +23,7 @@ func appended(t testing.TB, s store.Activations, records ...*whisk.Activation) {
 func testActivations(t *testing.T, h Harness) {
 	s := open(t, h)
 	full := record("guest", "add", 1690000000000)
-	full.Cause, full.Publish = newID(), true
+	full.Cause, full.Publish = whisk.NewActivationID(), true
 	fired := record("guest", "t", 1690000000001)
 	fired.End, fired.Duration, fired.Annotations = 0, nil, whisk.Parameters{}
 	empty := record("guest", "void", 1690000000002)
@@ -36,7 +36,7 @@ func testActivations(t *testing.T, h Harness) {
 	}
 	_, err := s.Activation(t.Context(), "other", full.ID)
 	assert.ErrorIs(t, err, store.ErrNotFound, "Activation of another namespace")
-	_, err = s.Activation(t.Context(), "guest", newID())
+	_, err = s.Activation(t.Context(), "guest", whisk.NewActivationID())
 	assert.ErrorIs(t, err, store.ErrNotFound)
 	_, err = s.Activation(t.Context(), "guest", "no id")
 	assert.ErrorIs(t, err, store.ErrNotFound)
@@ -183,7 +183,7 @@ func testRetention(t *testing.T, h Harness) {
 
 func promise(arguments string) *store.Promise {
 	return &store.Promise{
-		ID: newID(), Subject: "guest", Namespace: "guest", Action: named("other/pkg", "add"), Version: whisk.FirstVersion(),
+		ID: whisk.NewActivationID(), Subject: "guest", Namespace: "guest", Action: named("other/pkg", "add"), Version: whisk.FirstVersion(),
 		Accepted: time.UnixMilli(1690000000000).UTC(), Arguments: []byte(arguments),
 		Annotations: whisk.Parameters{}.With("binding", "guest/bound"), Transaction: "tid",
 	}
@@ -203,7 +203,7 @@ func testPromises(t *testing.T, h Harness) {
 	dir := t.TempDir()
 	s := openAt(t, h, dir)
 	first, second, begun := promise(`{"a":1}`), promise(`{}`), promise(`{}`)
-	begun.Begun, begun.Cause = true, newID()
+	begun.Begun, begun.Cause = true, whisk.NewActivationID()
 	require.NoError(t, s.Accept(t.Context(), first, second))
 	require.NoError(t, s.Accept(t.Context(), begun))
 	require.NoError(t, s.Accept(t.Context(), begun), "Accept again")

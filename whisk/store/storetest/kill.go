@@ -138,7 +138,6 @@ func victim(h Harness, dir string) int {
 func writeOne(s store.Store, i int, say func(what, name string)) error {
 	ctx := context.Background()
 	r := record("guest", "a", 1)
-	r.ID = whisk.NewActivationID()
 	switch i {
 	case 0:
 		_, err := s.Put(ctx, action("guest", string(r.ID), 1, string(r.ID)), 0)

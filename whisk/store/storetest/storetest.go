@@ -9,9 +9,7 @@
 package storetest
 
 import (
-	"fmt"
 	"os"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -142,18 +140,11 @@ func put(t testing.TB, s store.Entities, e whisk.Entity, rev store.Revision) sto
 	return next
 }
 
-var ids atomic.Uint64
-
-// newID gives ids in order, so that tests can be told from one another.
-func newID() whisk.ActivationID {
-	return whisk.ActivationID(fmt.Sprintf("%032x", ids.Add(1)))
-}
-
 func record(ns, name string, start int) *whisk.Activation {
 	duration := int64(3)
 	return &whisk.Activation{
 		Namespace: whisk.EntityName(ns), Name: whisk.EntityName(name), Version: whisk.FirstVersion(),
-		Subject: "guest", ID: newID(), Start: whisk.Timestamp(start), End: whisk.Timestamp(start + 3), Duration: &duration,
+		Subject: "guest", ID: whisk.NewActivationID(), Start: whisk.Timestamp(start), End: whisk.Timestamp(start + 3), Duration: &duration,
 		Response:    whisk.Response{Status: whisk.ApplicationError, Result: []byte(`{"error":"<&>"}`), Size: 15},
 		Logs:        []string{"2026-01-01T00:00:00.000000000Z stdout: one", "two \x00 \u2028"},
 		Annotations: whisk.Parameters{}.With("path", ns+"/"+name).With("kind", "wasm:0.1"),
