@@ -62,6 +62,9 @@ var layers = []struct{ pkg, mayImport string }{
 	{"internal/guest/guesttest", "internal/guest"},
 	{"internal/wat", ""},
 
+	// Know us by HTTP alone.
+	{"conformance/...", ""},
+
 	{"cmd/...", "..."},
 }
 

@@ -21,6 +21,10 @@ test *args:
 race:
     .ci/run race
 
+# Kill a server under load, so many times.
+chaos rounds="300":
+    CHAOS_ROUNDS={{ rounds }} go test -count 1 -timeout 60m -v ./conformance/chaos
+
 # Formatting and linters.
 lint:
     .ci/run lint

@@ -15,11 +15,14 @@ import (
 	"wasmwhisk/executor"
 )
 
-// node is an executor and the engine that it runs on.
+// node is an executor, the engine that it runs on, and the OpenWhisk API in
+// front of it.
 type node struct {
 	runtime  engine.WasmRuntime
 	workers  *worker.Supervisor // nil if activations run in this process
 	executor *executor.Executor
+	api      *standalone // nil if the API is not served
+	scheme   string      // of the API
 }
 
 func openNode(ctx context.Context, env *Env, s settings, logger *slog.Logger) (*node, error) {
@@ -42,6 +45,13 @@ func openNode(ctx context.Context, env *Env, s settings, logger *slog.Logger) (*
 	if n.executor, err = executor.New(config); err != nil {
 		return nil, errors.Join(errUsage(err), n.close(ctx))
 	}
+	if front(s.api.apiAddr) == "" {
+		return n, nil
+	}
+	n.scheme = s.api.scheme()
+	if n.api, err = openStandalone(ctx, s, config); err != nil {
+		return nil, errors.Join(err, n.executor.Stop(ctx), n.close(ctx))
+	}
 	return n, nil
 }
 
@@ -58,6 +68,12 @@ func (n *node) start(ctx context.Context, log io.Writer) error {
 	if err := n.executor.Start(ctx); err != nil {
 		return err
 	}
+	if n.api != nil {
+		if err := n.api.start(ctx); err != nil {
+			return err
+		}
+		fmt.Fprintf(log, "listening api %s\n", n.apiURL())
+	}
 	for _, f := range []struct {
 		name string
 		addr net.Addr
@@ -73,6 +89,8 @@ func (n *node) start(ctx context.Context, log io.Writer) error {
 	return nil
 }
 
+func (n *node) apiURL() string { return n.scheme + "://" + n.api.controller.Addr().String() }
+
 func (n *node) runtimeURL() string { return "http://" + n.executor.MultiplexedAddr().String() }
 
 // stop lets running activations end, for as long as patience lasts. It works
@@ -81,5 +99,9 @@ func (n *node) stop(ctx context.Context, patience time.Duration) error {
 	ctx = context.WithoutCancel(ctx)
 	drain, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return errors.Join(n.executor.Stop(drain), n.close(ctx))
+	var err error
+	if n.api != nil {
+		err = n.api.stop(drain)
+	}
+	return errors.Join(err, n.executor.Stop(drain), n.close(ctx))
 }

@@ -8,21 +8,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"wasmwhisk/internal/guest"
 	"wasmwhisk/precompile"
+	"wasmwhisk/whisk"
 )
 
 const (
 	quickstartExample = "wasmwhisk/examples/add"
-	quickstartInput   = `{"value":{"param1":5,"param2":4}}`
+	quickstartInput   = `{"param1":5,"param2":4}`
 	quickstartRuns    = 200
 )
 
@@ -31,9 +34,10 @@ func newQuickstartCommand(env *Env) *cobra.Command {
 		Use:   "quickstart",
 		Short: "Build an example, serve it and send it requests",
 		Long: `quickstart shows the whole way of an action: it builds examples/add with the Go
-toolchain of this machine, starts an executor on a free loopback port, sends it
-the requests of the runtime protocol and prints what comes back and how long it
-took. Then it serves until it is interrupted. Run it in a checkout of wasmwhisk.`,
+toolchain of this machine, starts an OpenWhisk on a free loopback port, creates the
+action there, invokes it, and prints what comes back, the activation's record, and
+how long it took, cold and warm. Then it serves until it is interrupted. Run it in a
+checkout of wasmwhisk.`,
 		Args: noArguments,
 	}
 	once := cmd.Flags().Bool("once", false, "end after the requests")
@@ -53,7 +57,8 @@ type quickstart struct {
 	out       io.Writer
 	engine    string
 	compiling settings // only those of compiling
-	url       string   // of the runtime front
+	url       string   // of the API
+	runtime   string   // of the runtime front
 }
 
 func (q *quickstart) run(ctx context.Context, once bool) error {
@@ -99,6 +104,7 @@ func (q *quickstart) serve(ctx context.Context, while func() error) (err error) 
 	defer func() { err = errors.Join(err, os.RemoveAll(state)) }()
 
 	s := settings{
+		api:         standaloneSettings{apiAddr: "127.0.0.1:0", limitsJSON: `{"InvocationsPerMinute":-1}`},
 		runtimeAddr: "127.0.0.1:0", containerAddr: off, stateDir: state, engine: q.engine,
 		logLevel: "warn", logFormat: "text", drain: 10 * time.Second,
 		compileTimeout: q.compiling.compileTimeout, compileMemory: q.compiling.compileMemory,
@@ -117,23 +123,17 @@ func (q *quickstart) serve(ctx context.Context, while func() error) (err error) 
 	if err := n.start(ctx, q.env.Stderr); err != nil {
 		return err
 	}
-	q.url = n.runtimeURL()
+	q.url, q.runtime = n.apiURL(), n.runtimeURL()
 	return while()
 }
 
-// requests sends what an invoker would, and prints it.
+// requests does what a user of wsk would, and prints it.
 func (q *quickstart) requests(ctx context.Context, upload []byte) error {
-	code := base64.StdEncoding.EncodeToString(upload)
-	body, err := json.Marshal(map[string]any{"value": map[string]any{"name": "add", "main": "main", "binary": true, "code": code}})
+	first, err := q.firstTime(ctx, "add", upload, "code never seen before")
 	if err != nil {
 		return err
 	}
-	shown := fmt.Sprintf(`{"value":{"name":"add","main":"main","binary":true,"code":"%s…"}}`, code[:12])
-	first, err := q.start(ctx, "/add", shown, body, "code never seen before: it runs while it is compiled")
-	if err != nil {
-		return err
-	}
-	again, err := q.start(ctx, "/add2", shown, body, "the same code in another container")
+	cold, err := q.firstTime(ctx, "again", upload, "the same code as another action")
 	if err != nil {
 		return err
 	}
@@ -141,48 +141,71 @@ func (q *quickstart) requests(ctx context.Context, upload []byte) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(q.out, "\nfirst  %8v  init and run of code never seen before\n", rounded(first))
-	fmt.Fprintf(q.out, "cold   %8v  init and run of known code in a new container\n", rounded(again))
-	fmt.Fprintf(q.out, "warm   %8v  run, median of %d, each in a sandbox as new\n", rounded(warm), quickstartRuns)
+	fmt.Fprintf(q.out, "\nfirst  %8v  create and invoke code never seen before\n", rounded(first))
+	fmt.Fprintf(q.out, "cold   %8v  create and invoke known code as another action\n", rounded(cold))
+	fmt.Fprintf(q.out, "warm   %8v  invoke, median of %d, each in a sandbox as new, each with a durable record\n", rounded(warm), quickstartRuns)
 	return nil
 }
 
-// start initialises a container and runs it once, and tells how long both took.
-func (q *quickstart) start(ctx context.Context, container, shown string, body []byte, what string) (time.Duration, error) {
-	initialised, err := q.post(ctx, container+"/init", shown, body, what)
+// firstTime creates an action and invokes it once, and tells how long both took.
+func (q *quickstart) firstTime(ctx context.Context, action string, upload []byte, what string) (time.Duration, error) {
+	code := base64.StdEncoding.EncodeToString(upload)
+	body, err := json.Marshal(map[string]any{"exec": map[string]string{"kind": string(whisk.KindWasm), "code": code}})
 	if err != nil {
 		return 0, err
 	}
-	ran, err := q.post(ctx, container+"/run", quickstartInput, []byte(quickstartInput), "its first run")
-	return initialised + ran, err
+	shown := fmt.Sprintf(`{"exec":{"kind":%q,"code":"%s…"}}`, whisk.KindWasm, code[:12])
+	created, err := q.show(ctx, http.MethodPut, actionPath(action), shown, body, what)
+	if err != nil {
+		return 0, err
+	}
+	invoked, err := q.show(ctx, http.MethodPost, actionPath(action)+"?blocking=true", quickstartInput, []byte(quickstartInput), "its first activation")
+	return created + invoked, err
 }
 
-// post sends one request, prints it with its answer, and tells how long it took.
-func (q *quickstart) post(ctx context.Context, path, shown string, body []byte, what string) (time.Duration, error) {
-	a, err := q.send(ctx, path, body)
+func actionPath(action string) string { return "/api/v1/namespaces/_/actions/" + action }
+
+// show sends one request, prints it with its answer, and tells how long it took.
+func (q *quickstart) show(ctx context.Context, method, path, shown string, body []byte, what string) (time.Duration, error) {
+	a, err := q.send(ctx, method, path, body)
 	if err != nil {
 		return 0, err
 	}
-	fmt.Fprintf(q.out, "\nPOST %s   # %s\n  > %s\n  < %d %s\n  %v  %s\n",
-		path, what, shown, a.status, bytes.TrimSpace(a.body), rounded(a.took), a.timing)
+	fmt.Fprintf(q.out, "\n%s %s   # %s\n  > %s\n  < %d  %v\n%s\n", method, path, what, shown, a.status, rounded(a.took), pretty(a.body))
 	if a.status != http.StatusOK {
-		return 0, fmt.Errorf("%s answered %d", path, a.status)
+		return 0, fmt.Errorf("%s %s answered %d", method, path, a.status)
 	}
 	return a.took, nil
+}
+
+// pretty sets an entity or a record out for people: a line for each field,
+// without the code.
+func pretty(body []byte) string {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(body, &fields) != nil {
+		return "  " + string(bytes.TrimSpace(body))
+	}
+	delete(fields, "exec")
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		lines = append(lines, fmt.Sprintf("  %-12s %s", name, fields[name]))
+	}
+	return strings.Join(lines, "\n")
 }
 
 type answer struct {
 	status int
 	body   []byte
-	timing string
 	took   time.Duration
 }
 
-func (q *quickstart) send(ctx context.Context, path string, body []byte) (answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, q.url+path, bytes.NewReader(body))
+func (q *quickstart) send(ctx context.Context, method, path string, body []byte) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, q.url+path, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
+	key := whisk.GuestKey()
+	req.SetBasicAuth(key.UUID, key.Secret)
 	req.Header.Set("Content-Type", "application/json")
 	began := time.Now()
 	resp, err := http.DefaultClient.Do(req)
@@ -191,13 +214,16 @@ func (q *quickstart) send(ctx context.Context, path string, body []byte) (answer
 	}
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, got, resp.Header.Get("X-Wasmwhisk-Timing"), time.Since(began)}, err
+	return answer{resp.StatusCode, got, time.Since(began)}, err
 }
 
 func (q *quickstart) warm(ctx context.Context) (time.Duration, error) {
+	if _, err := q.show(ctx, http.MethodPost, actionPath("add")+"?blocking=true", quickstartInput, []byte(quickstartInput), "warm: no initTime"); err != nil {
+		return 0, err
+	}
 	times := make([]time.Duration, quickstartRuns)
 	for i := range times {
-		a, err := q.send(ctx, "/add/run", []byte(quickstartInput))
+		a, err := q.send(ctx, http.MethodPost, actionPath("add")+"?blocking=true", []byte(quickstartInput))
 		if err != nil {
 			return 0, err
 		}
@@ -210,13 +236,15 @@ func (q *quickstart) warm(ctx context.Context) (time.Duration, error) {
 func (q *quickstart) next() {
 	fmt.Fprintf(q.out, `
 Try next, in another terminal:
-  curl -s %[1]s/add/run -d '{"value":{"param1":40,"param2":2}}'
-  curl -s %[1]s/add/run -d '{"value":{"param1":40}}'
-  curl -s %[1]s/add/logs
+  wsk property set --apihost %[1]s --auth %[2]s
+  wsk action invoke add --result --param param1 40 --param param2 2
+or without wsk:
+  curl -su %[2]s '%[1]s/api/v1/namespaces/_/actions/add?blocking=true&result=true' -H 'Content-Type: application/json' -d '{"param1":40,"param2":2}'
+  curl -su %[2]s '%[1]s/api/v1/namespaces/_/activations?limit=3'
   curl -s %[1]s/metrics | grep wasmwhisk_
-  curl -s %[1]s/add/destroy -d add
+The runtime protocol, for invokers, is served at %[3]s.
 
-`, q.url)
+`, q.url, whisk.GuestKey().Text(), q.runtime)
 }
 
 func megabytes(n int) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }

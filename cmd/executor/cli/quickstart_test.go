@@ -19,8 +19,8 @@ func TestQuickstart(t *testing.T) {
 	args := []string{"quickstart", "--once", "--compile-timeout", "10m"}
 	require.Zero(t, cli.Main(t.Context(), &env, args), "%s", &stderr)
 	for _, want := range []string{
-		`POST /add/init`, `< 200 {"ok":true}`, `> {"value":{"param1":5,"param2":4}}`, `< 200 {"result":9}`,
-		"cold", "warm", "Try next",
+		`PUT /api/v1/namespaces/_/actions/add`, `> {"param1":5,"param2":4}`, `"result":{"result":9}`, `"key":"initTime"`,
+		"cold", "warm", "Try next", "wsk property set",
 	} {
 		assert.Contains(t, stdout.String(), want)
 	}

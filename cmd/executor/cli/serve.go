@@ -31,6 +31,8 @@ const off = "off"
 
 // settings are the flags of serve.
 type settings struct {
+	api standaloneSettings
+
 	runtimeAddr, containerAddr, metricsAddr string
 
 	stateDir, jsonLogDir, apiHost string
@@ -59,13 +61,16 @@ func newServeCommand(env *Env) *cobra.Command {
 	var s settings
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Serve the runtime protocol (the default command)",
-		Long: `serve speaks OpenWhisk's runtime protocol on up to two fronts: many containers
-under their ids, for an invoker that knows them, and one container, in the place
-of one that an invoker started. An address of "off" disables a front. It ends on
-SIGINT or SIGTERM, after the activations that run; what comes then gets 503.`,
+		Short: "Serve the OpenWhisk API and the runtime protocol (the default command)",
+		Long: `serve is an OpenWhisk for this machine: its REST API, for wsk and other clients,
+with a store below the state directory. It also speaks OpenWhisk's runtime protocol
+on up to two fronts: many containers under their ids, for an invoker that knows
+them, and one container, in the place of one that an invoker started. An address of
+"off" disables a front. It ends on SIGINT or SIGTERM, after the activations that
+run; what comes then gets 503.`,
 		Args: noArguments,
 	}
+	s.api.add(cmd.Flags())
 	s.addFronts(cmd.Flags())
 	s.addStorage(env, cmd)
 	s.addLimits(cmd.Flags())
