@@ -31,6 +31,8 @@ var layers = []struct{ pkg, mayImport string }{
 	// Drivers, and the suite that holds them to the contract.
 	{"engines/wasmtime", "engine engine/rewrite"},
 	{"engines/wazero", "engine engine/wasi engine/rewrite"},
+	{"engines/wasmer", "engine engine/rewrite"},
+	{"engines/wasmer/worker", "engine engine/worker engines/wasmer"},
 	{"engine/enginetest", "engine/... internal/wat"},
 
 	{"engine/enginebench", "engine engine/abi engine/host engine/sandbox engine/wasi"},

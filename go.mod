@@ -12,6 +12,7 @@ require (
 	github.com/spf13/pflag v1.0.9
 	github.com/stretchr/testify v1.12.1
 	github.com/tetratelabs/wazero v1.12.0
+	github.com/wasmerio/wasmer-go v1.0.4
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sys v0.49.0
 	lukechampine.com/blake3 v1.4.1

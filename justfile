@@ -13,6 +13,11 @@ check:
 build:
     CGO_ENABLED=0 go build -trimpath -o dist/executor ./cmd/executor
 
+# The worker program of the engine wasmer and its library, into dist/ (linux/amd64,
+# with a C compiler).
+wasmer-worker:
+    .ci/run wasmer
+
 # All tests; arguments go to go test.
 test *args:
     go test {{ args }} ./...
