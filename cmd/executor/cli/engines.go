@@ -28,6 +28,9 @@ type engineEntry struct {
 
 	// missing says why this binary cannot open it, "" if it can.
 	missing string
+
+	// outside means that another program has it.
+	outside bool
 }
 
 func engines() []engineEntry {
@@ -53,6 +56,12 @@ func engines() []engineEntry {
 			open: func(ctx context.Context, c engine.Config) (engine.WasmRuntime, error) {
 				return wasmtimeengine.New(ctx, c)
 			},
+		},
+		{
+			name:    wasmerName,
+			about:   "experimental: only in worker processes, of a program of its own (serve --engine wasmer)",
+			missing: "runs in worker processes of serve only",
+			outside: true,
 		},
 	}
 }
@@ -114,7 +123,7 @@ func newEnginesCommand(env *Env) *cobra.Command {
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		reports, err := describeEngines(cmd.Context())
+		reports, err := describeEngines(cmd.Context(), env)
 		if err != nil {
 			return err
 		}
@@ -127,11 +136,14 @@ func newEnginesCommand(env *Env) *cobra.Command {
 }
 
 // describeEngines opens every engine that is there: what is listed works.
-func describeEngines(ctx context.Context) ([]engineReport, error) {
+func describeEngines(ctx context.Context, env *Env) ([]engineReport, error) {
 	var reports []engineReport
 	for _, e := range engines() {
 		report := engineReport{Name: e.name, Default: e.name == defaultEngine, About: e.about, Missing: e.missing}
-		if e.missing == "" {
+		if e.outside {
+			report.Missing = ""
+			report.locate(ctx, env.Getenv(variable("wasmer-worker")))
+		} else if e.missing == "" {
 			if err := report.probe(ctx, e); err != nil {
 				return nil, fmt.Errorf("engine %s: %w", e.name, err)
 			}

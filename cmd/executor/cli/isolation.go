@@ -43,6 +43,7 @@ func newWorkerCommand(env *Env) *cobra.Command {
 
 func (s *settings) addIsolation(f *pflag.FlagSet) {
 	f.StringVar(&s.isolation, "isolation", isolateSandbox, "separate actions by `WALL`: sandbox, or process for worker processes of their own (Linux)")
+	f.StringVar(&s.wasmerWorker, "wasmer-worker", "", "`PROGRAM` that has the engine wasmer (default: wasmer-worker beside this one, or in ../libexec/wasmwhisk)")
 	f.Int64Var(&s.workers.MemoryBytes, "worker-memory", worker.DefaultMemoryBytes, "memory of a worker process, in `BYTES`")
 	f.IntVar(&s.workers.Prestarted, "worker-spares", 1, "worker processes that wait for an action")
 	f.Uint64Var(&s.workers.RecycleAfter, "worker-activations", 0, "replace a worker process after so many activations (default: no bound)")
@@ -51,7 +52,15 @@ func (s *settings) addIsolation(f *pflag.FlagSet) {
 // openWorkers gives the supervisor of worker processes, nil if activations run in
 // this one.
 func (s settings) openWorkers(logger *slog.Logger) (*worker.Supervisor, error) {
+	config := s.workers
 	switch {
+	case s.engine == wasmerName:
+		var err error
+		if config, err = s.wasmerWorkers(); err != nil {
+			return nil, err
+		}
+		config.Logger = logger
+		return worker.New(config)
 	case s.isolation == "" || s.isolation == isolateSandbox:
 		return nil, nil
 	case s.isolation != isolateProcess:
@@ -63,7 +72,6 @@ func (s settings) openWorkers(logger *slog.Logger) (*worker.Supervisor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find own program: %w", err)
 	}
-	config := s.workers
 	config.Command = []string{program, workerCommand, "--engine", s.engine}
 	config.Logger = logger
 	return worker.New(config)

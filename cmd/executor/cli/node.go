@@ -18,7 +18,7 @@ import (
 // node is an executor, the engine that it runs on, and the OpenWhisk API in
 // front of it.
 type node struct {
-	runtime  engine.WasmRuntime
+	runtime  engine.WasmRuntime // nil if only worker processes have it
 	workers  *worker.Supervisor // nil if activations run in this process
 	executor *executor.Executor
 	api      *standalone // nil if the API is not served
@@ -26,12 +26,9 @@ type node struct {
 }
 
 func openNode(ctx context.Context, env *Env, s settings, logger *slog.Logger) (*node, error) {
-	rt, err := openRuntime(ctx, s.engine, engine.Config{HostFuncs: sandbox.HostFuncs(), IdleBytes: s.idleBytes})
+	rt, err := s.openEngine(ctx, logger)
 	if err != nil {
 		return nil, err
-	}
-	if info := rt.Info(); info.Note != "" {
-		logger.Warn("the engine has to do without something here", slog.String("engine", info.Name), slog.String("note", info.Note))
 	}
 	n := &node{runtime: rt}
 	config, err := s.executorConfig(env, rt, logger)
@@ -60,7 +57,25 @@ func (n *node) close(ctx context.Context) error {
 	if n.workers != nil {
 		n.workers.Close()
 	}
+	if n.runtime == nil {
+		return nil
+	}
 	return n.runtime.Close(ctx)
+}
+
+// openEngine opens the engine, unless only worker processes have it.
+func (s settings) openEngine(ctx context.Context, logger *slog.Logger) (engine.WasmRuntime, error) {
+	if s.engine == wasmerName {
+		return nil, nil //nolint:nilnil // the executor knows what to do without
+	}
+	rt, err := openRuntime(ctx, s.engine, engine.Config{HostFuncs: sandbox.HostFuncs(), IdleBytes: s.idleBytes})
+	if err != nil {
+		return nil, err
+	}
+	if info := rt.Info(); info.Note != "" {
+		logger.Warn("the engine has to do without something here", slog.String("engine", info.Name), slog.String("note", info.Note))
+	}
+	return rt, nil
 }
 
 // start serves, and says where.

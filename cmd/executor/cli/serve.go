@@ -42,7 +42,7 @@ type settings struct {
 	allowReinit, wowEnvelope      bool
 	compileTimeout                time.Duration
 	compileMemory                 int64
-	isolation                     string
+	isolation, wasmerWorker       string
 	workers                       worker.Config
 	noInterpreter                 bool
 
@@ -101,7 +101,7 @@ func (s *settings) addStorage(env *Env, cmd *cobra.Command) {
 	s.addCompiling(f)
 	f.BoolVar(&s.noInterpreter, "no-interpreter", false, "have code never seen wait until it is compiled, rather than run it slowly until then")
 	s.addIsolation(f)
-	f.StringVar(&s.engine, "engine", defaultEngine, "the WebAssembly `ENGINE`: "+strings.Join(engineNames(), ", "))
+	f.StringVar(&s.engine, "engine", defaultEngine, "the WebAssembly `ENGINE`: "+strings.Join(append(engineNames(), wasmerName), ", "))
 }
 
 func (s *settings) addLimits(f *pflag.FlagSet) {
