@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"wasmwhisk/whisk"
@@ -37,36 +38,62 @@ func (c *Controller) getAction(r *request) error {
 	if err != nil {
 		return err
 	}
-	withCode, err := r.flag("code", yes)
+	whole, err := r.flag("code", yes)
 	if err != nil {
 		return err
 	}
-	found, err := findAction(r.ctx(), c.config.Store, r.caller.Identity, name)
+	read := c.readAction
+	if whole {
+		read = c.readWholeAction
+	}
+	shown, err := read(r, name)
 	if err != nil {
 		return err
+	}
+	return r.ok(shown)
+}
+
+func (c *Controller) readAction(r *request, name whisk.FullyQualifiedName) (*whisk.Action, error) {
+	found, err := findAction(r.ctx(), c.config.Store, r.caller.Identity, name)
+	if err != nil {
+		return nil, err
 	}
 	shown := *found.action
 	shown.Parameters = found.parameters()
 	if found.through != nil {
 		shown.Binding = &found.through.Binding
 	}
-	if !withCode {
-		return r.ok(shown)
-	}
-	return c.answerAction(r, &shown)
+	return &shown, nil
 }
 
-// answerAction answers with all of an action.
-func (c *Controller) answerAction(r *request, a *whisk.Action) error {
+// readWholeAction reads an action with its code, which may be gone by the time it
+// is asked for: then there is another, or no action any more.
+func (c *Controller) readWholeAction(r *request, name whisk.FullyQualifiedName) (*whisk.Action, error) {
+	const patience = 10
+	for range patience {
+		a, err := c.readAction(r, name)
+		if err != nil {
+			return nil, err
+		}
+		whole, err := c.withCode(r.ctx(), a)
+		if !errors.Is(err, store.ErrNotFound) {
+			return whole, err
+		}
+	}
+	return nil, store.ErrConflict
+}
+
+// withCode is an action with its code, if it has any.
+func (c *Controller) withCode(ctx context.Context, a *whisk.Action) (*whisk.Action, error) {
 	if a.Exec.Code != nil || a.Exec.Digest == (whisk.Digest{}) {
-		return r.ok(a)
+		return a, nil
 	}
 	whole := *a
 	var err error
-	if whole.Exec.Code, err = c.config.Store.ReadCode(r.ctx(), a.Exec.Digest); err != nil {
-		return fmt.Errorf("read code of action: %w", err)
+	if whole.Exec.Code, err = c.config.Store.ReadCode(ctx, a.Exec.Digest); err != nil {
+		return nil, fmt.Errorf("read code of action: %w", err)
 	}
-	return r.ok(&whole)
+	return &whole, nil
 }
 
 // putAction creates or updates an action. Its code is compiled behind the answer.
@@ -88,7 +115,14 @@ func (c *Controller) putAction(r *request) error {
 		return err
 	}
 	c.config.Invoker.Precompile(stored)
-	return c.answerAction(r, stored)
+	whole, err := c.withCode(r.ctx(), stored)
+	if errors.Is(err, store.ErrNotFound) { // another update was as fast as this answer
+		return r.ok(stored)
+	}
+	if err != nil {
+		return err
+	}
+	return r.ok(whole)
 }
 
 // readActionPut reads the body of a PUT: JSON as OpenWhisk wants it, or a module

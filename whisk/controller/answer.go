@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -68,12 +69,19 @@ func routingRefusal(c echo.Context, err error) error {
 	case routing.Code == http.StatusNotFound:
 		return echo.NewHTTPError(http.StatusNotFound, textNoRoute)
 	case routing.Code == http.StatusMethodNotAllowed:
-		allowed, _ := c.Get(echo.ContextKeyHeaderAllow).(string)
-		allowed = strings.TrimPrefix(allowed, "OPTIONS, ")
-		return echo.NewHTTPError(http.StatusMethodNotAllowed, fmt.Sprintf(textMethod, allowed))
+		return echo.NewHTTPError(http.StatusMethodNotAllowed, fmt.Sprintf(textMethod, supported(c)))
 	default:
 		return err
 	}
+}
+
+// supported are the methods of a path, but for those that every path has.
+func supported(c echo.Context) string {
+	allowed, _ := c.Get(echo.ContextKeyHeaderAllow).(string)
+	methods := slices.DeleteFunc(strings.Split(allowed, ", "), func(m string) bool {
+		return m == http.MethodOptions || m == http.MethodHead
+	})
+	return strings.Join(methods, ", ")
 }
 
 // errorBody is what clients show: wsk wants both fields.

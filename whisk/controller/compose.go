@@ -50,7 +50,10 @@ type ending struct {
 
 // Invoke gives the record of a composition, see [Invoker].
 func (p composer) Invoke(ctx context.Context, inv invoker.Invocation) (*whisk.Activation, error) {
-	ended := p.begin(inv)
+	ended, err := p.begin(inv)
+	if err != nil {
+		return nil, err
+	}
 	select {
 	case e := <-ended:
 		return e.record, e.err
@@ -58,34 +61,47 @@ func (p composer) Invoke(ctx context.Context, inv invoker.Invocation) (*whisk.Ac
 	}
 	promise := p.promise(inv)
 	promise.Begun = true
-	if err := p.controller.config.Store.Accept(context.WithoutCancel(ctx), promise); err != nil {
-		return nil, fmt.Errorf("promise activation: %w", err)
+	if err := p.accept(context.WithoutCancel(ctx), promise); err != nil {
+		return nil, err
 	}
 	return nil, invoker.ErrUnfinished
 }
 
 // Accept promises the record of a composition, see [Invoker].
 func (p composer) Accept(ctx context.Context, inv invoker.Invocation) error {
-	if err := p.controller.config.Store.Accept(ctx, p.promise(inv)); err != nil {
+	if _, err := p.begin(inv); err != nil {
+		return err
+	}
+	return p.accept(ctx, p.promise(inv))
+}
+
+func (p composer) accept(ctx context.Context, promise *store.Promise) error {
+	if err := p.controller.config.Store.Accept(ctx, promise); err != nil {
 		return fmt.Errorf("promise activation: %w", err)
 	}
-	p.begin(inv)
 	return nil
 }
 
-// begin runs a composition behind what comes next.
-func (p composer) begin(inv invoker.Invocation) <-chan ending {
+// begin runs a composition behind what comes next, unless the controller is being
+// stopped.
+func (p composer) begin(inv invoker.Invocation) (<-chan ending, error) {
+	c := p.controller
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return nil, whisk.Errorf(whisk.Unavailable, "The server is being stopped.")
+	}
 	ended := make(chan ending, 1)
-	p.controller.composers.Go(func() {
+	c.composers.Go(func() {
 		defer inv.Ended()
-		record, err := p.compose(p.controller.composing, inv, &tally{})
+		record, err := p.compose(c.composing, inv, &tally{})
 		if err != nil {
-			p.controller.config.Logger.Error("activation record is lost",
+			c.config.Logger.Error("activation record is lost",
 				slog.String("activation_id", string(inv.ID)), slog.Any("error", err))
 		}
 		ended <- ending{record, err}
 	})
-	return ended
+	return ended, nil
 }
 
 // promise is what the store keeps until there is a record.
@@ -114,13 +130,24 @@ func (p composer) compose(ctx context.Context, inv invoker.Invocation, t *tally)
 	run := &composition{controller: p.controller, invocation: inv, tally: t, activations: []string{}}
 	began := time.Now()
 	t.depth++
-	response := p.run(run, ctx)
+	response := run.through(ctx, p.run)
 	t.depth--
 	record := run.record(response, began)
 	if err := p.controller.config.Store.Append(context.WithoutCancel(ctx), record); err != nil {
 		return nil, fmt.Errorf("store activation record: %w", err)
 	}
 	return record, nil
+}
+
+// through runs the composition; what it panics with is its end alone.
+func (s *composition) through(ctx context.Context, run func(*composition, context.Context) whisk.Response) (response whisk.Response) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.controller.config.Logger.Error("composition panicked", slog.Any("panic", v))
+			response = failed(whisk.InternalError, textInternal)
+		}
+	}()
+	return run(s, ctx)
 }
 
 // record is the record of the composition, whose parts have records of their own.

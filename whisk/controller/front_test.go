@@ -67,7 +67,7 @@ func TestRouting(t *testing.T) {
 	s.do(http.MethodGet, "/api/v1/nowhere", "").refused(http.StatusNotFound, none)
 	s.do(http.MethodGet, "_", "").refused(http.StatusNotFound, none)
 	s.do(http.MethodPost, "_/packages/refresh", "").refused(http.StatusMethodNotAllowed,
-		"HTTP method not allowed, supported methods: DELETE, GET, HEAD, PUT")
+		"HTTP method not allowed, supported methods: DELETE, GET, PUT")
 	s.do(http.MethodGet, "_/actions?limit="+strings.Repeat("1", 9000), "").refused(http.StatusRequestURITooLong,
 		"URI length exceeds the configured limit of 8192 characters")
 	s.do(http.MethodGet, "_/actions/a%2Fb", "").refused(http.StatusBadRequest, "The name of the entity contains illegal characters.")

@@ -3,6 +3,7 @@ package controller_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -135,11 +136,12 @@ func conducted(args json.RawMessage) json.RawMessage {
 
 // server is a controller on loopback, with namespaces guest and other.
 type server struct {
-	t      testing.TB
-	url    string
-	guests *guests
-	store  store.Store
-	other  whisk.Key
+	t          testing.TB
+	url        string
+	controller *controller.Controller
+	guests     *guests
+	store      store.Store
+	other      whisk.Key
 }
 
 func newServer(t testing.TB, configure ...func(*controller.Config)) *server {
@@ -147,6 +149,7 @@ func newServer(t testing.TB, configure ...func(*controller.Config)) *server {
 	ctx := context.Background()
 	s, err := sqlite.Open(ctx, sqlite.Config{Dir: filepath.Join(t.TempDir(), "store")})
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	g := &guests{store: s, held: make(chan struct{})}
 	registry := prometheus.NewRegistry()
 	config := controller.Config{
@@ -159,7 +162,7 @@ func newServer(t testing.TB, configure ...func(*controller.Config)) *server {
 	c, err := controller.New(config)
 	require.NoError(t, err)
 	require.NoError(t, c.Start(ctx))
-	server := &server{t: t, url: "http://" + c.Addr().String(), guests: g, store: s, other: whisk.NewKey()}
+	server := &server{t: t, controller: c, url: "http://" + c.Addr().String(), guests: g, store: s, other: whisk.NewKey()}
 	server.subject(whisk.Guest, whisk.GuestKey())
 	server.subject("other", server.other)
 	t.Cleanup(func() {
@@ -171,7 +174,6 @@ func newServer(t testing.TB, configure ...func(*controller.Config)) *server {
 		http.DefaultClient.CloseIdleConnections()
 		require.NoError(t, c.Stop(ctx))
 		g.running.Wait()
-		require.NoError(t, s.Close())
 	})
 	return server
 }
@@ -215,6 +217,8 @@ func (s *server) do(method, path, body string, change ...func(*http.Request)) *r
 }
 
 func (s *server) asOther(req *http.Request) { req.SetBasicAuth(s.other.UUID, s.other.Secret) }
+
+func basic(key whisk.Key) string { return base64.StdEncoding.EncodeToString([]byte(key.Text())) }
 
 func anonymous(req *http.Request) { req.Header.Del("Authorization") }
 

@@ -1,0 +1,75 @@
+package controller
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/whisk"
+)
+
+func TestOnLoopback(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]bool{
+		"127.0.0.1:80": true, "127.8.9.1:80": true, "[::1]:80": true,
+		"10.0.0.1:80": false, "[::ffff:8.8.8.8]:80": false, "[::ffff:127.0.0.1]:80": true, "@": false, "": false,
+	} {
+		assert.Equal(t, want, onLoopback(&http.Request{RemoteAddr: address}), "onLoopback(%q)", address)
+	}
+}
+
+func TestBoundsOfSubjects(t *testing.T) {
+	t.Parallel()
+	memory, timeout := 64, 5000
+	b := boundsOf(whisk.DefaultBounds(), whisk.UserLimits{MaxActionMemory: &memory, MaxActionTimeout: &timeout})
+	assert.Equal(t, 64, b.Max.MemoryMB)
+	assert.Equal(t, int64(5000), b.Max.Timeout.Milliseconds())
+	assert.Equal(t, whisk.DefaultBounds().Min, b.Min)
+}
+
+// FuzzArguments holds arguments to what it is for: JSON of all parameters and
+// members, of which the payload's win.
+func FuzzArguments(f *testing.F) {
+	for _, payload := range []string{``, `{}`, ` {"a":2} `, `{"b":{"a":1}}`, `[1]`, `null`, `{"a"`, "\t\n", `{"a":1,"a":2}`, `{}x`, `[`} {
+		f.Add("a", []byte(`1`), []byte(payload))
+	}
+	f.Fuzz(func(t *testing.T, key string, value, payload []byte) {
+		if !json.Valid(value) {
+			return
+		}
+		got, err := arguments(whisk.Parameters{{Key: key, Value: value}, {Key: "other", Value: json.RawMessage("true")}}, payload)
+		if err != nil {
+			return
+		}
+		if isArray(got) {
+			require.True(t, json.Valid(got), "arguments(%q): %s", payload, got)
+			return
+		}
+		var all, own map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal(got, &all), "arguments(%q): %s", payload, got)
+		_ = json.Unmarshal(payload, &own)
+		for k, v := range own {
+			assert.Equal(t, string(v), string(all[k]), "arguments(%q): member %q", payload, k)
+		}
+		assert.Contains(t, all, "other")
+	})
+}
+
+func FuzzStepName(f *testing.F) {
+	for _, text := range []string{"a", "p/a", "/ns/a", "ns/p/a", "/ns/p/a", "/_/a", "", "/", "a/b/c/d", "//"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		name, err := stepName(text, "guest")
+		if err != nil {
+			return
+		}
+		again, err := whisk.ParseFullyQualifiedName(name.String())
+		require.NoError(t, err, "stepName(%q) = %s", text, name)
+		assert.Equal(t, name, again, "stepName(%q)", text)
+		assert.NotEqual(t, whisk.Self, name.Path.Namespace(), "stepName(%q)", text)
+	})
+}

@@ -1,0 +1,107 @@
+package controller_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/whisk"
+	"wasmwhisk/whisk/controller"
+	"wasmwhisk/whisk/store"
+	"wasmwhisk/whisk/store/sqlite"
+)
+
+func TestConfigIsValidated(t *testing.T) {
+	t.Parallel()
+	_, err := controller.New(controller.Config{})
+	require.EqualError(t, err, "controller configuration: no store")
+	_, err = controller.New(controller.Config{Store: struct{ store.Store }{}})
+	require.EqualError(t, err, "controller configuration: no invoker")
+}
+
+func TestStartAndStopTwice(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s, err := sqlite.Open(ctx, sqlite.Config{Dir: filepath.Join(t.TempDir(), "store")})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	registry := prometheus.NewRegistry()
+	config := controller.Config{Addr: "127.0.0.1:0", Store: s, Invoker: &guests{store: s}, Registerer: registry}
+	c, err := controller.New(config)
+	require.NoError(t, err)
+	_, err = controller.New(config)
+	require.ErrorContains(t, err, "controller metrics: ", "of two with one registry")
+	assert.Nil(t, c.Addr(), "before Start")
+	require.NoError(t, c.Start(ctx))
+	require.NoError(t, c.Start(ctx))
+
+	taken := config
+	taken.Addr, taken.Registerer = c.Addr().String(), nil
+	second, err := controller.New(taken)
+	require.NoError(t, err)
+	require.ErrorContains(t, second.Start(ctx), "api front: listen tcp", "on an address that is taken")
+
+	require.NoError(t, c.Stop(ctx))
+	require.NoError(t, c.Stop(ctx))
+	require.Error(t, c.Start(ctx), "after Stop")
+	third, err := controller.New(config)
+	require.NoError(t, err, "Stop gives the metrics back")
+	require.NoError(t, third.Stop(ctx), "without Start")
+}
+
+func TestStopInterruptsCompositions(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.action("wait", "wait for it")
+	s.put("_/actions/seq", `{"exec":{"kind":"sequence","components":["/_/wait"]}}`)
+	id := s.do(http.MethodPost, "_/actions/seq", ``).is(http.StatusAccepted).field("activationId")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = s.controller.Stop(ctx) // says that it had no time
+	record, err := s.store.Activation(t.Context(), whisk.Guest, whisk.ActivationID(id))
+	require.NoError(t, err, "what was accepted is recorded")
+	assert.Equal(t, whisk.InternalError, record.Response.Status)
+}
+
+func TestSlowBodiesEnd(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(c *controller.Config) { c.HTTP.Body = 10 * time.Millisecond })
+	conn, err := net.Dial("tcp", s.url[len("http://"):])
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	_, err = conn.Write([]byte("PUT /api/v1/namespaces/_/triggers/t HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
+		"Authorization: Basic " + basic(whisk.GuestKey()) + "\r\nContent-Length: 100\r\n\r\n{"))
+	require.NoError(t, err)
+	answer := make([]byte, 12)
+	_, err = conn.Read(answer)
+	require.NoError(t, err)
+	assert.Equal(t, "HTTP/1.1 400", string(answer))
+}
+
+func TestUploadsAreBoundedTogether(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(c *controller.Config) { c.HTTP.UploadBytes = 300 << 10 })
+	small, large := make([]byte, 299<<10), make([]byte, 301<<10)
+	wasm := header("Content-Type", "application/wasm")
+	s.do(http.MethodPut, "_/actions/small", string(small), wasm).is(http.StatusOK)
+	s.do(http.MethodPut, "_/actions/small?overwrite=true", string(small), wasm).is(http.StatusOK)
+	s.do(http.MethodPut, "_/actions/large", string(large), wasm).refused(http.StatusServiceUnavailable, "The server is receiving too much at once.")
+}
+
+func TestBlockedSubjects(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.do(http.MethodGet, "_/actions", "", s.asOther).is(http.StatusOK)
+	subject, err := s.store.Subject(t.Context(), "other")
+	require.NoError(t, err)
+	subject.Blocked = true
+	require.NoError(t, s.store.UpdateSubject(t.Context(), subject))
+	s.do(http.MethodGet, "_/actions", "", s.asOther).refused(http.StatusUnauthorized, "The supplied authentication is invalid")
+}
