@@ -175,7 +175,9 @@ func (r *Runtime) read(binary []byte, dir string) (code, error) {
 	if describe(memory) != h.Memory {
 		return code{}, fmt.Errorf("file %s is damaged", memoryFile)
 	}
-	h.Result.Image = h.image(memory)
+	if h.Result.Image, err = h.image(memory); err != nil {
+		return code{}, err
+	}
 	return code{Result: &h.Result, Interface: h.Interface, fixed: h.Fixed, size: h.Size}, nil
 }
 
@@ -198,11 +200,14 @@ func (f file) check(path string) error {
 }
 
 // image takes apart what write put together.
-func (h header) image(memory []byte) []rewrite.Segment {
+func (h header) image(memory []byte) ([]rewrite.Segment, error) {
 	image := make([]rewrite.Segment, len(h.Segments))
 	for n, s := range h.Segments {
+		if uint64(s.Size) > uint64(len(memory)) {
+			return nil, fmt.Errorf("file %s is too short", memoryFile)
+		}
 		image[n] = rewrite.Segment{Offset: s.Offset, Data: memory[:s.Size]}
 		memory = memory[s.Size:]
 	}
-	return image
+	return image, nil
 }

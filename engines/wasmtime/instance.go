@@ -21,9 +21,10 @@ import (
 type instance struct {
 	module *module
 	from   state
-	c      *C.ww_instance // nil once it is closed
+	c      *C.ww_instance // nil without a store
 	slot   *slot          // nil if the module has no memory
-	handle cgo.Handle
+	limit  uint32         // of the memory, in pages
+	handle cgo.Handle     // 0 once it is closed
 	funcs  []C.wasmtime_func_t // by index, those that were looked up
 
 	// Of the call that runs.
@@ -36,29 +37,50 @@ type instance struct {
 const maxTables = 1000
 
 func (m *module) instantiate(ctx context.Context, from state, limits engine.Limits) (_ *instance, err error) {
-	pre, err := m.enter()
-	if err != nil {
+	if err := m.enter(); err != nil {
 		return nil, err
 	}
 	i := &instance{module: m, from: from}
 	i.handle = cgo.NewHandle(i)
-	i.c = C.ww_new(C.uintptr_t(i.handle), C.size_t(m.values))
-	if err := i.start(ctx, pre, limits); err != nil {
+	if err := i.takeMemory(limits); err != nil {
+		_ = i.Close(ctx)
+		return nil, err
+	}
+	if err := i.start(ctx); err != nil {
 		_ = i.Close(ctx)
 		return nil, err
 	}
 	return i, nil
 }
 
-func (i *instance) start(ctx context.Context, pre *C.wasmtime_instance_pre_t, limits engine.Limits) error {
-	if err := i.takeMemory(limits); err != nil {
-		return err
+// takeMemory gets the instance a memory in its first state.
+func (i *instance) takeMemory(limits engine.Limits) (err error) {
+	if i.from.memories == nil {
+		return nil
+	}
+	i.limit = min(maxPages(limits), i.module.code.MemoryMax)
+	if i.from.pages > i.limit {
+		return &engine.LimitError{What: "memory", Unit: "pages", Limit: uint64(i.limit), Wanted: uint64(i.from.pages)}
+	}
+	i.slot, err = i.from.memories.get(int(i.from.pages) * engine.PageSize)
+	return err
+}
+
+// start makes the instance in a store of its own. A start function is not run,
+// unless the rewriter could not take it out.
+func (i *instance) start(ctx context.Context) error {
+	i.c = C.ww_new(C.uintptr_t(i.handle), C.size_t(i.module.values))
+	if i.slot != nil {
+		i.c.memory = (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(i.slot.all)))
+		i.c.size = C.size_t(i.slot.start)
+		i.c.limit = C.size_t(i.limit) * engine.PageSize
+		i.c.wants_memory = true
 	}
 	if err := i.begin(ctx); err != nil {
 		return err
 	}
 	r := i.module.runtime
-	C.ww_instantiate(enginePointer(r.engine), pre, i.c, C.int64_t(r.config.TableElements), maxTables)
+	C.ww_instantiate(enginePointer(r.engine), i.module.pre, i.c, C.int64_t(r.config.TableElements), maxTables)
 	i.end()
 	err := i.ending()
 	if _, ours := errors.AsType[*engineError](err); ours {
@@ -70,24 +92,15 @@ func (i *instance) start(ctx context.Context, pre *C.wasmtime_instance_pre_t, li
 	return i.startGlobals()
 }
 
-// takeMemory gets the instance a memory in its first state.
-func (i *instance) takeMemory(limits engine.Limits) (err error) {
-	if i.from.memories == nil {
-		return nil
+// stop drops the store and all in it, and tells how large the memory had become.
+func (i *instance) stop() (size int) {
+	if i.c == nil {
+		return i.slot.size()
 	}
-	limit := min(maxPages(limits), i.module.code.MemoryMax)
-	if i.from.pages > limit {
-		return &engine.LimitError{What: "memory", Unit: "pages", Limit: uint64(limit), Wanted: uint64(i.from.pages)}
-	}
-	size := int(i.from.pages) * engine.PageSize
-	if i.slot, err = i.from.memories.get(size); err != nil {
-		return err
-	}
-	i.c.memory = (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(i.slot.all)))
-	i.c.size = C.size_t(size)
-	i.c.limit = C.size_t(limit) * engine.PageSize
-	i.c.wants_memory = true
-	return nil
+	size = int(i.c.size)
+	C.ww_delete(i.c)
+	i.c, i.funcs = nil, nil
+	return size
 }
 
 // maxPages is the most pages that an instance may have.
@@ -186,9 +199,14 @@ func (i *instance) bytes() []byte {
 
 var errGrown = errors.New("the memory has grown as far as it can")
 
+// Reset gives an instance whose last call did not return a store of its own
+// again: what a guest leaves in the engine when it is stopped stays behind.
 func (i *instance) Reset() error {
 	if i.module.code.fixed != "" {
 		return errors.New(i.module.code.fixed)
+	}
+	if i.ending() != nil {
+		return i.renew()
 	}
 	if i.slot != nil {
 		if err := i.resetMemory(); err != nil {
@@ -200,6 +218,19 @@ func (i *instance) Reset() error {
 		panic(fmt.Sprintf("wasmtime: globals that were put back are %x, want %x", i.readGlobals(), i.from.globals))
 	}
 	return nil
+}
+
+func (i *instance) renew() error {
+	size := i.stop()
+	if i.slot != nil {
+		if err := i.from.memories.contents.restore(i.slot, size); err != nil {
+			return err
+		}
+		if err := shrink(i.slot, size); err != nil {
+			return err
+		}
+	}
+	return i.start(context.Background())
 }
 
 func (i *instance) resetMemory() error {
@@ -222,13 +253,12 @@ func (i *instance) resetMemory() error {
 
 // Close puts the memory back only when the engine is through with it.
 func (i *instance) Close(context.Context) error {
-	if i.c == nil {
+	if i.handle == 0 {
 		return nil
 	}
-	size := int(i.c.size)
-	C.ww_delete(i.c)
-	i.c = nil
+	size := i.stop()
 	i.handle.Delete()
+	i.handle = 0
 	if i.slot != nil {
 		i.from.memories.put(i.slot, size)
 	}

@@ -29,6 +29,14 @@ type slot struct {
 	resident int    // bytes that are kept in RAM, an estimate
 }
 
+// size is how much of a slot is accessible while nobody uses it.
+func (sl *slot) size() int {
+	if sl == nil {
+		return 0
+	}
+	return sl.start
+}
+
 // memories gives out slots that hold the same contents at first, and are as
 // large. A slot that comes back is put in order before it is kept, so that
 // whoever gets it finds nothing of the last one. It is safe for concurrent use.

@@ -136,21 +136,21 @@ func (m *module) release() {
 
 var errClosed = errors.New("the module or snapshot was closed")
 
-// enter counts an instance, and gives what it is made from.
-func (m *module) enter() (*C.wasmtime_instance_pre_t, error) {
+// enter counts an instance, and sees to it that there is what it is made from.
+func (m *module) enter() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
-		return nil, errClosed
+		return errClosed
 	}
 	if m.pre == nil {
 		text := C.ww_link(m.runtime.linker, modulePointer(m.compiled), &m.pre)
 		if err := errorOf("link", text); err != nil {
-			return nil, &engine.InvalidModuleError{Err: err}
+			return &engine.InvalidModuleError{Err: err}
 		}
 	}
 	m.users++
-	return m.pre, nil
+	return nil
 }
 
 func (m *module) leave() {
