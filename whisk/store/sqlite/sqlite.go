@@ -186,6 +186,9 @@ func dsn(file string, sync Sync) string {
 		"foreign_keys(1)",
 		"temp_store(MEMORY)",
 		"journal_size_limit(67108864)",
+		// 16 MiB: pages of the index by id, which are written in no order, gather in
+		// the log and go to the database once.
+		"wal_autocheckpoint(4000)",
 	}}
 	return (&url.URL{Scheme: "file", Path: file, RawQuery: query.Encode()}).String()
 }

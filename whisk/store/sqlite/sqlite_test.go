@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,12 +23,33 @@ var harness = storetest.Harness{
 			return sql.OpenDB(&failing{dsn: dsn, fail: fail}), nil
 		}})
 	},
+	Check: check,
 	OpenBackup: func(dir, file string) (store.Store, error) {
 		if err := os.Rename(file, filepath.Join(dir, databaseFile)); err != nil {
 			return nil, err
 		}
 		return opened(Config{Dir: dir})
 	},
+}
+
+// check asks SQLite, and looks for code that no action has.
+func check(dir string) error {
+	db, err := sql.Open("sqlite", filepath.Join(dir, databaseFile))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var verdict string
+	if err := db.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+		return fmt.Errorf("integrity check: %s: %w", verdict, err)
+	}
+	var lost int
+	const query = `SELECT (SELECT count(*) FROM pragma_foreign_key_check)
+		+ (SELECT count(*) FROM code WHERE digest NOT IN (SELECT digest FROM entities WHERE digest IS NOT NULL))`
+	if err := db.QueryRow(query).Scan(&lost); err != nil || lost != 0 {
+		return fmt.Errorf("%d references or codes that lead nowhere: %w", lost, err)
+	}
+	return nil
 }
 
 // opened hides a nil *DB.

@@ -22,18 +22,19 @@ type credential struct {
 	secret   [sha256.Size]byte // its digest
 }
 
-// identityCache keeps credentials by UUID, for another process may change them,
-// no longer than until the next look at how often that has happened.
+// identityCache keeps credentials by UUID. Another process may change them: so it
+// looks now and then whether one has, and forgets them all if so.
 type identityCache struct {
-	mu      sync.Mutex
-	kept    map[string]*credential
-	count   int64 // of changes, when it was last looked at
-	checked time.Time
+	mu        sync.Mutex
+	kept      map[string]*credential
+	forgotten int   // how often
+	changes   int64 // as they were counted when it last looked
+	looked    time.Time
 }
 
 const (
-	// checkEvery is how old what another process has changed can seem.
-	checkEvery    = 100 * time.Millisecond
+	// lookEvery is how old what another process has changed can seem.
+	lookEvery     = 100 * time.Millisecond
 	maxIdentities = 10000
 )
 
@@ -65,41 +66,70 @@ func (db *DB) Authenticate(ctx context.Context, key whisk.Key) (*whisk.Identity,
 
 func (db *DB) credential(ctx context.Context, uuid string) (*credential, error) {
 	c := &db.identities
+	known, seen, err := c.get(ctx, db.reader, uuid)
+	if known != nil || err != nil {
+		return known, err
+	}
+	known, err = db.readCredential(ctx, uuid)
+	if err == nil {
+		c.add(uuid, known, seen)
+	}
+	return known, err
+}
+
+// get gives what is kept, or what add wants to know.
+func (c *identityCache) get(ctx context.Context, s *statements, uuid string) (known *credential, seen int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := db.checkLocked(ctx); err != nil {
-		return nil, err
+	if err := c.lookLocked(ctx, s); err != nil {
+		return nil, 0, err
 	}
-	if known, ok := c.kept[uuid]; ok {
-		return known, nil
+	return c.kept[uuid], c.forgotten, nil
+}
+
+// lookLocked forgets everything when something has changed.
+func (c *identityCache) lookLocked(ctx context.Context, s *statements) error {
+	now := time.Now()
+	if now.Sub(c.looked) < lookEvery {
+		return nil
 	}
-	known, err := db.readCredential(ctx, uuid)
-	if err != nil {
-		return nil, err
+	var changes int64
+	if err := s.row(ctx, "SELECT count FROM subject_changes", nil, &changes); err != nil {
+		return err
+	}
+	if changes != c.changes {
+		c.forgetLocked()
+	}
+	c.changes, c.looked = changes, now
+	return nil
+}
+
+// add keeps what was read, unless something was forgotten since: then it may be
+// old.
+func (c *identityCache) add(uuid string, known *credential, seen int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.forgotten != seen {
+		return
 	}
 	if len(c.kept) >= maxIdentities {
 		clear(c.kept)
 	}
-	c.kept[uuid] = known
-	return known, nil
-}
-
-// checkLocked forgets everything when something has changed.
-func (db *DB) checkLocked(ctx context.Context) error {
-	c := &db.identities
-	now := time.Now()
-	if c.kept != nil && now.Sub(c.checked) < checkEvery {
-		return nil
-	}
-	var count int64
-	if err := db.reader.row(ctx, "SELECT count FROM subject_changes", nil, &count); err != nil {
-		return err
-	}
-	if c.kept == nil || count != c.count {
+	if c.kept == nil {
 		c.kept = map[string]*credential{}
 	}
-	c.count, c.checked = count, now
-	return nil
+	c.kept[uuid] = known
+}
+
+func (c *identityCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forgetLocked()
+}
+
+func (c *identityCache) forgetLocked() {
+	c.kept = nil
+	c.forgotten++
 }
 
 func (db *DB) readCredential(ctx context.Context, uuid string) (*credential, error) {
@@ -127,9 +157,7 @@ func (db *DB) changeSubjects(ctx context.Context, what string, fn func(context.C
 		_, err := s.exec(ctx, "UPDATE subject_changes SET count = count + 1")
 		return err
 	})
-	db.identities.mu.Lock()
-	db.identities.kept = nil
-	db.identities.mu.Unlock()
+	db.identities.forget()
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

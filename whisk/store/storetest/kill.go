@@ -48,6 +48,7 @@ func testKilled(t *testing.T, h Harness) {
 			wantWritten(t, s, line)
 		}
 		require.NoError(t, s.Close())
+		require.NoError(t, h.Check(dir), "Check after kill %d", round)
 	}
 }
 

@@ -26,6 +26,8 @@ type Harness struct {
 	// OpenFailing does so too, and asks fail before each write: if that gives an
 	// error, the write is not done and has this error.
 	OpenFailing func(dir string, fail func() error) (store.Store, error)
+	// Check looks whether the files of a store that is closed are sound.
+	Check func(dir string) error
 	// OpenBackup opens what Backup wrote to file; dir is empty.
 	OpenBackup func(dir, file string) (store.Store, error)
 }
