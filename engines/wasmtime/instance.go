@@ -21,10 +21,10 @@ import (
 type instance struct {
 	module *module
 	from   state
-	c      *C.ww_instance // nil without a store
-	slot   *slot          // nil if the module has no memory
-	limit  uint32         // of the memory, in pages
-	handle cgo.Handle     // 0 once it is closed
+	c      *C.ww_instance      // nil without a store
+	slot   *slot               // nil if the module has no memory
+	limit  uint32              // of the memory, in pages
+	handle cgo.Handle          // 0 once it is closed
 	funcs  []C.wasmtime_func_t // by index, those that were looked up
 
 	// Of the call that runs.
