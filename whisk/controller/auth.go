@@ -58,7 +58,7 @@ func (c *Controller) authenticate(req *http.Request) (caller, error) {
 		return caller{}, whisk.Errorf(whisk.Unauthenticated, textNoCredentials)
 	}
 	key := whisk.Key{UUID: uuid, Secret: secret}
-	if key == whisk.GuestKey() && !onLoopback(req) {
+	if key.WellKnown() && !onLoopback(req) {
 		return caller{}, whisk.Errorf(whisk.Unauthenticated, textBadCredentials)
 	}
 	who, err := c.config.Store.Authenticate(req.Context(), key)

@@ -16,7 +16,6 @@ import (
 
 	"wasmwhisk/executor"
 	"wasmwhisk/executor/action"
-	"wasmwhisk/whisk"
 	"wasmwhisk/whisk/controller"
 	"wasmwhisk/whisk/entitlement"
 	"wasmwhisk/whisk/invoker"
@@ -55,10 +54,9 @@ type standalone struct {
 	invoker    *invoker.Invoker
 	controller *controller.Controller
 
-	keep     store.Retention
-	keepFor  time.Duration
+	keep     store.Keep
 	logger   *slog.Logger
-	sweeping chan struct{}
+	endSweep context.CancelFunc
 	sweeper  sync.WaitGroup
 }
 
@@ -73,8 +71,8 @@ func openStandalone(ctx context.Context, s settings, shared executor.Config) (_ 
 		return nil, err
 	}
 	a := &standalone{
-		logger: shared.Logger, sweeping: make(chan struct{}),
-		keep: store.Retention{Count: s.api.keepCount}, keepFor: s.api.keepFor,
+		logger: shared.Logger, endSweep: func() {},
+		keep: store.Keep{Age: s.api.keepFor, Count: s.api.keepCount},
 	}
 	if a.store, err = openStore(ctx, s); err != nil {
 		return nil, err
@@ -170,32 +168,13 @@ func (a *standalone) start(ctx context.Context) error {
 	if err := a.controller.Start(ctx); err != nil {
 		return err
 	}
-	a.sweeper.Go(a.sweep)
+	ctx, a.endSweep = context.WithCancel(context.WithoutCancel(ctx))
+	a.sweeper.Go(func() { a.keep.Run(ctx, a.store, a.swept) })
 	return nil
 }
 
-const retainEvery = time.Minute
-
-// sweep removes old records until the server is stopped.
-func (a *standalone) sweep() {
-	tick := time.NewTicker(retainEvery)
-	defer tick.Stop()
-	for {
-		a.retain()
-		select {
-		case <-a.sweeping:
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-func (a *standalone) retain() {
-	keep := a.keep
-	if a.keepFor > 0 {
-		keep.Since = whisk.At(time.Now().Add(-a.keepFor))
-	}
-	removed, err := a.store.Retain(context.Background(), keep)
+// swept says what keep did.
+func (a *standalone) swept(removed int, err error) {
 	if err != nil {
 		a.logger.Warn("old activation records stay", slog.Any("error", err))
 	}
@@ -208,7 +187,7 @@ func (a *standalone) retain() {
 func (a *standalone) stop(ctx context.Context) error {
 	err := a.controller.Stop(ctx)
 	a.invoker.Stop(ctx)
-	close(a.sweeping)
+	a.endSweep()
 	a.sweeper.Wait()
 	return errors.Join(err, a.store.Close())
 }
