@@ -40,10 +40,11 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"wat":   assemble,
-			"post":  post,
-			"get":   get,
-			"await": waitFor,
+			"wat":      assemble,
+			"post":     post,
+			"get":      get,
+			"await":    waitFor,
+			"comes-to": comeTo,
 		},
 	})
 }
@@ -82,6 +83,23 @@ func post(ts *testscript.TestScript, _ bool, args []string) {
 func get(ts *testscript.TestScript, _ bool, args []string) {
 	resp, err := http.Get(args[0])
 	answered(ts, resp, err, args[1])
+}
+
+// comeTo is "comes-to URL STATUS": get, again until that is the status.
+func comeTo(ts *testscript.TestScript, _ bool, args []string) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for range 3000 {
+		resp, err := http.Get(args[0])
+		ts.Check(err)
+		if strings.HasPrefix(resp.Status, args[1]) {
+			answered(ts, resp, nil, args[1])
+			return
+		}
+		resp.Body.Close()
+		<-tick.C
+	}
+	ts.Fatalf("%s does not come to %s", args[0], args[1])
 }
 
 func answered(ts *testscript.TestScript, resp *http.Response, err error, status string) {
