@@ -32,7 +32,7 @@ var layers = []struct{ pkg, mayImport string }{
 	{"engines/wasmtime", "engine engine/rewrite"},
 	{"engines/wazero", "engine engine/wasi engine/rewrite"},
 	{"engines/wasmer", "engine engine/rewrite"},
-	{"engines/wasmer/worker", "engine engine/worker engines/wasmer"},
+	{"engines/wasmer/worker", "engine engine/sandbox engine/worker engines/wasmer precompile"},
 	{"engine/enginetest", "engine/... internal/wat"},
 
 	{"engine/enginebench", "engine engine/abi engine/host engine/sandbox engine/wasi"},

@@ -47,18 +47,3 @@ func linked(t *testing.T, cgo string) []string {
 	}
 	return slices.DeleteFunc(strings.Split(string(out), "\n"), func(l string) bool { return l == "" })
 }
-
-// TestExecutorDoesNotLinkWasmer keeps a library that guests can crash where it
-// is: in a program of its own.
-func TestExecutorDoesNotLinkWasmer(t *testing.T) {
-	t.Parallel()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/executor")
-	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=1")
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %v", cmd, err)
-	}
-	if strings.Contains(string(out), "wasmer-go") {
-		t.Errorf("%v lists packages of wasmer-go", cmd)
-	}
-}

@@ -48,6 +48,10 @@ type ChildConfig struct {
 	// whatever the program, and has no environment.
 	Command []string
 
+	// All has binaries that weigh little compiled in processes, too: for engines
+	// that are not in this one.
+	All bool
+
 	// Time bounds the processor time of a compilation, to the second, and four
 	// times as much its time by the clock; 0 means [DefaultCompileTime].
 	Time time.Duration
@@ -87,7 +91,7 @@ type childCompiler struct {
 }
 
 func (c *childCompiler) Precompile(ctx context.Context, binary []byte, dir string) error {
-	if light(binary) {
+	if c.here(binary) {
 		return c.Precompiler.Precompile(ctx, binary, dir)
 	}
 	dir, err := filepath.Abs(dir)
@@ -105,7 +109,7 @@ func (c *childCompiler) Precompile(ctx context.Context, binary []byte, dir strin
 
 // Compile takes the way over an artefact with whatever is not light.
 func (c *childCompiler) Compile(ctx context.Context, binary []byte) (engine.Module, error) {
-	if light(binary) {
+	if c.here(binary) {
 		return c.Precompiler.Compile(ctx, binary)
 	}
 	dir, err := os.MkdirTemp("", "wasmwhisk-compile-")
@@ -118,6 +122,8 @@ func (c *childCompiler) Compile(ctx context.Context, binary []byte) (engine.Modu
 	}
 	return c.Load(ctx, binary, dir)
 }
+
+func (c *childCompiler) here(binary []byte) bool { return !c.config.All && light(binary) }
 
 // light tells whether a binary surely compiles quickly. One that cannot be
 // weighed is refused before it comes to compiling.

@@ -126,6 +126,11 @@ func (c *compiled) compile(r *Runtime) error {
 	if err := errorOf(text); err != nil {
 		return &engine.InvalidModuleError{Err: err}
 	}
+	return c.link(r)
+}
+
+// link makes what is in the engine ready for instances.
+func (c *compiled) link(r *Runtime) error {
 	hosts, err := r.hostsOf(&c.c, c.Imports)
 	if err != nil {
 		C.wm_module_free(&c.c)

@@ -79,10 +79,7 @@ var errClosed = errors.New("the module or snapshot was closed")
 
 // enter counts an instance, and gives the code for it.
 func (m *module) enter(limits engine.Limits) (*compiled, error) {
-	pages := limits.MemoryPages
-	if pages == 0 || pages > engine.MaxPages {
-		pages = engine.MaxPages
-	}
+	pages := bound(limits.MemoryPages)
 	m.mu.Lock()
 	if m.closed {
 		m.mu.Unlock()

@@ -110,6 +110,16 @@ char *wm_compile(char *binary, size_t size, wm_module *m) {
 	return NULL;
 }
 
+char *wm_load(char *machine, size_t size, wm_module *m) {
+	wasm_byte_vec_t bytes = {size, machine};
+	memset(m, 0, sizeof *m);
+	if (open_engine(m) && (m->module = wasm_module_deserialize(m->store, &bytes)))
+		return NULL;
+	char *text = last_error();
+	wm_module_free(m);
+	return text;
+}
+
 wm_instance *wm_new(size_t values) {
 	wm_instance *i = calloc(1, sizeof *i);
 	i->args = calloc(values + 1, sizeof *i->args);

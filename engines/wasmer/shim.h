@@ -43,6 +43,8 @@ wasm_store_t *wasm_store_new(wasm_engine_t *);
 void wasm_store_delete(wasm_store_t *);
 bool wasm_module_validate(wasm_store_t *, const wasm_byte_vec_t *);
 wasm_module_t *wasm_module_new(wasm_store_t *, const wasm_byte_vec_t *);
+void wasm_module_serialize(const wasm_module_t *, wasm_byte_vec_t *);
+wasm_module_t *wasm_module_deserialize(wasm_store_t *, const wasm_byte_vec_t *);
 void wasm_module_delete(wasm_module_t *);
 void wasm_module_imports(const wasm_module_t *, wasm_importtype_vec_t *);
 void wasm_importtype_vec_delete(wasm_importtype_vec_t *);
@@ -105,6 +107,9 @@ char *wm_validate(char *binary, size_t size);
 // instantiated wm_define is told what wmHost will be told for each of them.
 char *wm_compile(char *binary, size_t size, wm_module *out);
 void wm_define(wm_module *, const uint32_t *hosts);
+
+// wm_load is wm_compile from machine code, which must be sound: nobody checks it.
+char *wm_load(char *machine, size_t size, wm_module *out);
 void wm_module_free(wm_module *);
 
 // wm_instantiate and wm_call run the guest. wmHost is told the handle. The text is

@@ -23,13 +23,14 @@ import (
 )
 
 var (
-	_ engine.WasmRuntime = (*Runtime)(nil)
+	_ engine.Precompiler = (*Runtime)(nil)
 	_ engine.Snapshotter = (*module)(nil)
 )
 
-// Runtime implements [engine.WasmRuntime].
+// Runtime implements [engine.Precompiler].
 type Runtime struct {
 	config engine.Config
+	pages  uint32 // the bound of memory that artefacts are made for
 	hosts  []host // by the number that the shim knows them by
 }
 
@@ -40,8 +41,9 @@ type host struct {
 	call         func(i *instance, stack []uint64) error
 }
 
-// New returns an engine that compiles modules.
-func New(_ context.Context, config engine.Config) (*Runtime, error) {
+// New returns an engine that compiles modules. Its artefacts serve instances with
+// that bound of memory, 0 for none; for any other they are compiled anew.
+func New(_ context.Context, config engine.Config, memoryPages uint32) (*Runtime, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -49,7 +51,7 @@ func New(_ context.Context, config engine.Config) (*Runtime, error) {
 		config.TableElements = engine.DefaultTableElements
 	}
 	i32 := []engine.ValueType{engine.I32}
-	r := &Runtime{config: config, hosts: []host{{
+	r := &Runtime{config: config, pages: bound(memoryPages), hosts: []host{{
 		module: rewrite.ReservedModule,
 		name:   rewrite.TickName,
 		kind:   engine.FuncType{Params: i32, Results: i32},
@@ -64,6 +66,14 @@ func New(_ context.Context, config engine.Config) (*Runtime, error) {
 		}})
 	}
 	return r, nil
+}
+
+// bound is the most pages that a memory may have where 0 means any number.
+func bound(pages uint32) uint32 {
+	if pages == 0 || pages > engine.MaxPages {
+		return engine.MaxPages
+	}
+	return pages
 }
 
 var errNoHost = errors.New("the host offers no such function")

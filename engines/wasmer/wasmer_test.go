@@ -32,5 +32,5 @@ func BenchmarkEngine(b *testing.B) {
 }
 
 func open(ctx context.Context, config engine.Config) (engine.WasmRuntime, error) {
-	return wasmerengine.New(ctx, config)
+	return wasmerengine.New(ctx, config, 0)
 }

@@ -35,6 +35,11 @@ func openNode(ctx context.Context, env *Env, s settings, logger *slog.Logger) (*
 	if err != nil {
 		return nil, errors.Join(err, n.close(ctx))
 	}
+	if rt == nil {
+		if config.Modules, err = s.wasmerModules(ctx, logger); err != nil {
+			return nil, errors.Join(err, n.close(ctx))
+		}
+	}
 	if n.workers, err = s.openWorkers(logger); err != nil {
 		return nil, errors.Join(err, n.close(ctx))
 	}

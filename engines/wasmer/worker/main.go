@@ -1,44 +1,81 @@
 //go:build cgo && linux && amd64
 
 // Command worker runs activations on wasmer, for an executor that was started with
-// --engine wasmer. It finds libwasmer.so beside itself, or where the go command put
-// it. Without an argument it is a worker process (package engine/worker); with
-// "version" it says which wasmer it has.
+// --engine wasmer, which also has it compile. It finds libwasmer.so beside itself, or
+// where the go command put it.
+//
+//	wasmer-worker serve PAGES        a worker process (package engine/worker)
+//	wasmer-worker compile PAGES      a compiler process (package precompile)
+//	wasmer-worker fingerprint PAGES  says what artefacts depend on
+//	wasmer-worker version            says which wasmer it has
+//
+// PAGES is the bound of memory that artefacts are for.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"strconv"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/engine/worker"
 	"wasmwhisk/engines/wasmer"
+	"wasmwhisk/precompile"
 )
 
 func main() {
-	if err := live(context.Background()); err != nil {
+	if err := run(context.Background(), os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func live(ctx context.Context) error {
-	if len(os.Args) == 2 && os.Args[1] == "version" {
-		return version(ctx)
+func run(ctx context.Context, args []string) error {
+	pages := bound(0)
+	if len(args) == 2 {
+		n, err := strconv.ParseUint(args[1], 10, 32)
+		if err != nil {
+			return fmt.Errorf("memory of pages: %w", err)
+		}
+		pages = bound(n)
 	}
-	return worker.Main(ctx, open)
+	if len(args) == 0 {
+		return errors.New("what to do: serve, compile, fingerprint or version")
+	}
+	switch args[0] {
+	case "serve":
+		return worker.Main(ctx, pages.serve)
+	case "compile":
+		return precompile.ChildMain(ctx, os.Stdin, os.Stdout, pages.compile)
+	case "fingerprint", "version":
+		return pages.tell(ctx, args[0])
+	}
+	return fmt.Errorf("cannot %q", args[0])
 }
 
-func open(ctx context.Context, config engine.Config) (engine.WasmRuntime, error) {
-	return wasmer.New(ctx, config)
+// bound is the memory that artefacts are for, in pages.
+type bound uint32
+
+func (b bound) serve(ctx context.Context, config engine.Config) (engine.WasmRuntime, error) {
+	return wasmer.New(ctx, config, uint32(b))
 }
 
-func version(ctx context.Context) error {
-	rt, err := wasmer.New(ctx, engine.Config{})
+func (b bound) compile(ctx context.Context) (engine.Precompiler, error) {
+	return wasmer.New(ctx, engine.Config{HostFuncs: sandbox.HostFuncs()}, uint32(b))
+}
+
+func (b bound) tell(ctx context.Context, what string) error {
+	rt, err := b.compile(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Println(rt.Info().Version)
+	text := rt.Fingerprint()
+	if what == "version" {
+		text = rt.Info().Version
+	}
+	fmt.Println(text)
 	return rt.Close(ctx)
 }

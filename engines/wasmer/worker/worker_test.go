@@ -4,9 +4,11 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,19 +18,22 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"wasmwhisk/engine"
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/engine/worker"
+	"wasmwhisk/engines/wasmer"
 	"wasmwhisk/internal/wat"
+	"wasmwhisk/precompile"
 )
 
-// TestMain makes this test binary a worker if its argument says so: a worker has
-// no environment to tell it.
+// TestMain makes this test binary the program if its argument says so: a worker
+// has no environment to tell it.
 func TestMain(m *testing.M) {
-	if len(os.Args) != 2 || os.Args[1] != "worker" {
+	if len(os.Args) < 2 || os.Args[1] != "serve" && os.Args[1] != "compile" {
 		goleak.VerifyTestMain(m)
 		return
 	}
-	if err := worker.Main(context.Background(), open); err != nil {
+	if err := run(context.Background(), os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -38,7 +43,7 @@ func newSupervisor(t testing.TB) *worker.Supervisor {
 	t.Helper()
 	program, err := os.Executable()
 	require.NoError(t, err)
-	s, err := worker.New(worker.Config{Command: []string{program, "worker"}, Activations: 1, Processes: 2})
+	s, err := worker.New(worker.Config{Command: []string{program, "serve"}, Activations: 1, Processes: 2})
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
 	return s
@@ -84,7 +89,7 @@ func traps() map[string]string {
 	}
 }
 
-func run(t testing.TB, r *worker.Runner, limit time.Duration) sandbox.Outcome {
+func activate(t testing.TB, r *worker.Runner, limit time.Duration) sandbox.Outcome {
 	t.Helper()
 	return r.Run(t.Context(), sandbox.Activation{Input: json.RawMessage(`{}`), Deadline: time.Now().Add(limit)})
 }
@@ -92,7 +97,7 @@ func run(t testing.TB, r *worker.Runner, limit time.Duration) sandbox.Outcome {
 func TestSurvivesWhatCrashesWasmer(t *testing.T) {
 	s := newSupervisor(t)
 	for name, source := range crashes() {
-		out := run(t, openRunner(t, s, source), time.Minute)
+		out := activate(t, openRunner(t, s, source), time.Minute)
 		assert.ErrorContains(t, out.Err, "call stack exhausted", name)
 		assert.Equal(t, sandbox.DeveloperError, out.Status, name)
 	}
@@ -100,9 +105,9 @@ func TestSurvivesWhatCrashesWasmer(t *testing.T) {
 	sleeps := reactor(`
 	  (i32.store8 (i32.const 64) (i32.const 0)) (i32.store (i32.const 72) (i32.const 1)) (i64.store (i32.const 80) (i64.const 5000000))
 	  (if (call $poll (i32.const 56) (i32.const 256) (i32.const 1) (i32.const 320)) (then unreachable))`, "")
-	assert.NoError(t, run(t, openRunner(t, s, sleeps), time.Minute).Err)
+	assert.NoError(t, activate(t, openRunner(t, s, sleeps), time.Minute).Err)
 	spins := openRunner(t, s, reactor(`(loop $l (br $l))`, ""))
-	assert.ErrorIs(t, run(t, spins, 50*time.Millisecond).Err, context.DeadlineExceeded)
+	assert.ErrorIs(t, activate(t, spins, 50*time.Millisecond).Err, context.DeadlineExceeded)
 }
 
 // TestTraps has guests trap over and over while another action answers.
@@ -129,17 +134,41 @@ func trapBeside(t *testing.T, s *worker.Supervisor, other *worker.Runner, name, 
 	var ended atomic.Bool
 	wg.Go(func() {
 		for answered := 0; answered == 0 || !ended.Load(); answered++ {
-			assert.NoError(t, run(t, other, time.Minute).Err, name)
+			assert.NoError(t, activate(t, other, time.Minute).Err, name)
 		}
 	})
 	began := time.Now()
 	for range times {
-		out := run(t, r, time.Minute)
+		out := activate(t, r, time.Minute)
 		require.Equal(t, sandbox.DeveloperError, out.Status, "%s: %v", name, out.Err)
 	}
 	t.Logf("%s: %v each", name, time.Since(began)/time.Duration(times))
 	ended.Store(true)
 	wg.Wait()
+}
+
+// TestArtefacts has a process compile what another one loads.
+func TestArtefacts(t *testing.T) {
+	program, err := os.Executable()
+	require.NoError(t, err)
+	rt, err := wasmer.New(t.Context(), engine.Config{HostFuncs: sandbox.HostFuncs()}, 0)
+	require.NoError(t, err)
+	compiler := precompile.InChild(rt, precompile.ChildConfig{Command: []string{program, "compile"}, All: true})
+	cache, err := precompile.NewCache(t.TempDir(), compiler, precompile.CacheConfig{})
+	require.NoError(t, err)
+	binary := wat.Must(reactor("", `(data (i32.const 100) "`+strings.Repeat("x", precompile.SmallBinary)+`")`))
+	s := newSupervisor(t)
+	for _, want := range []precompile.Origin{precompile.Compiled, precompile.Loaded} {
+		dir, from, err := cache.Artefact(t.Context(), binary, sha256.Sum256(binary))
+		require.NoError(t, err)
+		require.NotNil(t, dir)
+		assert.Equal(t, want, from)
+		code := worker.Code{Artefact: dir, ArtefactPath: precompile.CodeDir, Fingerprint: cache.Fingerprint()}
+		r, err := s.Open(t.Context(), code, sandbox.Policy{})
+		require.NoError(t, err)
+		assert.NoError(t, activate(t, r, time.Minute).Err)
+		r.Close()
+	}
 }
 
 func TestRefusesWhatWasmerCannot(t *testing.T) {
