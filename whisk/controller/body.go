@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -153,5 +154,17 @@ func (r *request) decode(v any) error {
 	if len(body) == 0 {
 		return whisk.Malformed("Unexpected end-of-input at input index 0")
 	}
+	if err := wantText(body); err != nil {
+		return err
+	}
 	return whisk.Decode(body, v)
+}
+
+// wantText refuses bytes that are not UTF-8, which would be kept and come out
+// again as JSON that nobody can read.
+func wantText(body []byte) error {
+	if utf8.Valid(body) {
+		return nil
+	}
+	return whisk.Malformed("The text is not UTF-8.")
 }

@@ -193,6 +193,16 @@ func annotations(inv *invoker.Invocation, memoryMB int) whisk.Parameters {
 	return a
 }
 
+// part is the invocation of an action by the composition. What an action has
+// settled may be given to it here: nobody asks for it by hand.
+func (s *composition) part(ctx context.Context, name whisk.FullyQualifiedName, payload []byte) (invoker.Invocation, error) {
+	found, err := s.controller.invocable(ctx, s.caller(), name)
+	if err != nil {
+		return invoker.Invocation{}, err
+	}
+	return found.invocation(s.caller(), payload)
+}
+
 // component runs an action, or what is itself composed, as a part.
 func (s *composition) component(ctx context.Context, inv invoker.Invocation, textLate string) whisk.Response {
 	inv.Cause, inv.CausedBy, inv.Transaction = s.invocation.ID, causedBySequence, s.invocation.Transaction

@@ -64,6 +64,14 @@ func TestSequencesThatFail(t *testing.T) {
 	assert.Equal(t, `[1]`, s.do(http.MethodPost, "_/actions/lists?blocking=true", ``).is(http.StatusOK).body)
 }
 
+func TestComponentsMayBeGivenWhatIsFinal(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.put("_/actions/final", `{"exec":{"kind":"wasm:0.1","code":"echo it"},"annotations":[{"key":"final","value":true}],"parameters":[{"key":"a","value":1}]}`)
+	s.put("_/actions/seq", `{"exec":{"kind":"sequence","components":["/_/final","/_/final"]}}`)
+	assert.Equal(t, `{"a":1}`, s.do(http.MethodPost, "_/actions/seq?blocking=true&result=true", ``).is(http.StatusOK).body)
+}
+
 func TestSequencesAreBoundedWhenTheyRun(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

@@ -95,7 +95,7 @@ func (s *composition) resolve(ctx context.Context, next step) (invoker.Invocatio
 	if err != nil {
 		return invoker.Invocation{}, whisk.Errorf(whisk.BadRequest, textStepInvalid, next.Action)
 	}
-	inv, err := s.controller.invocation(ctx, s.caller(), name, boxed("value", next.Params))
+	inv, err := s.part(ctx, name, boxed("value", next.Params))
 	refused, _ := errors.AsType[*whisk.Error](err)
 	switch {
 	case err != nil && isMissing(err):

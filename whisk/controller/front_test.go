@@ -30,7 +30,9 @@ func TestPagesForEverybody(t *testing.T) {
 		})
 	}
 	assert.Contains(t, s.do(http.MethodGet, "/metrics", "").is(http.StatusOK).body, "wasmwhisk_api_activations_in_flight 0")
-	assert.Contains(t, s.do(http.MethodGet, "/", "").is(http.StatusOK).body, `"kind":"wasm:0.1","image":"wasmwhisk","deprecated":false,"default":true`)
+	platform := s.do(http.MethodGet, "/", "", anonymous).is(http.StatusOK).body
+	assert.Contains(t, platform, `"actions_per_minute":2147483647,`, "wskdeploy wants numbers without a sign")
+	assert.Contains(t, platform, `"kind":"wasm:0.1","image":"wasmwhisk","deprecated":false,"default":true`)
 }
 
 func TestWhoAsks(t *testing.T) {
@@ -124,6 +126,8 @@ func TestBodies(t *testing.T) {
 	s.do(http.MethodPut, "_/triggers/t", `{}`, header("Content-Type", "text/plain")).refused(http.StatusUnsupportedMediaType,
 		"The request's Content-Type is not supported. Expected:\napplication/json")
 	s.do(http.MethodPut, "_/triggers/t", `{}`, header("Content-Type", "application/json; charset=utf-8")).is(http.StatusOK)
+	s.do(http.MethodPut, "_/triggers/t?overwrite=true", "{\"annotations\":[{\"key\":\"k\",\"value\":\"\xff\"}]}").refused(http.StatusBadRequest, "The request content was malformed:\nThe text is not UTF-8.")
+	s.do(http.MethodPost, "_/triggers/t", "{\"x\":\"\xff\"}").refused(http.StatusBadRequest, "The request content was malformed:\nThe text is not UTF-8.")
 	big := `{"x":"` + strings.Repeat("a", 1<<20) + `"}`
 	s.do(http.MethodPost, "_/triggers/t", big).refused(http.StatusRequestEntityTooLarge, "Request larger than allowed: 1048584 > 1048576 bytes.")
 }

@@ -51,7 +51,7 @@ func (r *request) payload() ([]byte, error) {
 		return nil, err
 	}
 	release() // it is counted by the bounds of what runs from here on
-	return body, nil
+	return body, wantText(body)
 }
 
 // runner runs activations, or chains of them.
@@ -101,7 +101,7 @@ func (c *Controller) admit(r *request, name whisk.FullyQualifiedName, payload []
 	if err != nil {
 		return invoker.Invocation{}, err
 	}
-	inv, err := c.invocation(r.ctx(), r.caller, name, payload)
+	inv, err := c.requested(r, name, payload)
 	if err != nil {
 		ended()
 		return inv, err
@@ -111,22 +111,32 @@ func (c *Controller) admit(r *request, name whisk.FullyQualifiedName, payload []
 	return inv, nil
 }
 
-// invocation finds the action of a name for somebody, and puts its parameters
-// together.
-func (c *Controller) invocation(ctx context.Context, who caller, name whisk.FullyQualifiedName, payload []byte) (invoker.Invocation, error) {
-	found, err := findAction(ctx, c.config.Store, who.Identity, name)
+// requested is the invocation that a request asks for, which may not give what
+// the action has settled.
+func (c *Controller) requested(r *request, name whisk.FullyQualifiedName, payload []byte) (invoker.Invocation, error) {
+	found, err := c.invocable(r.ctx(), r.caller, name)
 	if err != nil {
 		return invoker.Invocation{}, err
 	}
-	if err := checkKind(who.Identity, found.action.Exec.Kind); err != nil {
+	if err := checkFinal(found.action, found.parameters(), payload); err != nil {
 		return invoker.Invocation{}, err
 	}
-	defined := found.parameters()
-	if err := checkFinal(found.action, defined, payload); err != nil {
-		return invoker.Invocation{}, err
+	return found.invocation(r.caller, payload)
+}
+
+// invocable finds an action that somebody may invoke.
+func (c *Controller) invocable(ctx context.Context, who caller, name whisk.FullyQualifiedName) (*reached, error) {
+	found, err := findAction(ctx, c.config.Store, who.Identity, name)
+	if err != nil {
+		return nil, err
 	}
-	atInit, atRun := defined.Split()
-	if found.action.Exec.Kind == whisk.KindSequence {
+	return found, checkKind(who.Identity, found.action.Exec.Kind)
+}
+
+// invocation puts parameters and payload together.
+func (a *reached) invocation(who caller, payload []byte) (invoker.Invocation, error) {
+	atInit, atRun := a.parameters().Split()
+	if a.action.Exec.Kind == whisk.KindSequence {
 		atRun = nil // they say what it is made of
 	}
 	args, err := arguments(atRun, payload)
@@ -138,9 +148,9 @@ func (c *Controller) invocation(ctx context.Context, who caller, name whisk.Full
 		Subject:   who.Subject,
 		Namespace: who.Namespace,
 		APIKey:    who.key.Text(),
-		Action:    found.action,
-		Revision:  found.revision,
-		Binding:   found.binding(),
+		Action:    a.action,
+		Revision:  a.revision,
+		Binding:   a.binding(),
 		Arguments: args,
 		Env:       atInit.Env(),
 		Received:  time.Now(),

@@ -124,6 +124,8 @@ func TestInvocationsAreThrottled(t *testing.T) {
 	s.action("wait", "wait for it")
 	s.do(http.MethodPost, "_/actions/wait", ``).is(http.StatusAccepted)
 	s.do(http.MethodPost, "_/actions/wait", ``).refused(http.StatusTooManyRequests, "Too many concurrent requests in flight (count: 1, allowed: 1).")
+	s.do(http.MethodPut, "/api/v1/namespaces/other/actions/echo", echoAction, s.asOther).is(http.StatusOK)
+	s.do(http.MethodPost, "/api/v1/namespaces/other/actions/echo?blocking=true", ``, s.asOther).is(http.StatusOK)
 	close(s.guests.held)
 	require.Eventually(t, func() bool { return s.do(http.MethodGet, "/activation/count", "").body == "0" }, 10*time.Second, time.Millisecond)
 	s.do(http.MethodPost, "_/actions/wait", ``).is(http.StatusAccepted)

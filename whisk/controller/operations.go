@@ -3,6 +3,7 @@ package controller
 import (
 	_ "embed"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"sync"
@@ -51,9 +52,9 @@ func (c *Controller) describe(e echo.Context) error {
 func (c *Controller) describeLimits() map[string]int64 {
 	b, usual, rates := c.config.Bounds, whisk.DefaultLimits(), c.config.Rates
 	return map[string]int64{
-		"actions_per_minute":          int64(rates.InvocationsPerMinute),
-		"triggers_per_minute":         int64(rates.FiresPerMinute),
-		"concurrent_actions":          int64(rates.ConcurrentInvocations),
+		"actions_per_minute":          toldRate(rates.InvocationsPerMinute),
+		"triggers_per_minute":         toldRate(rates.FiresPerMinute),
+		"concurrent_actions":          toldRate(rates.ConcurrentInvocations),
 		"sequence_length":             maxComponents,
 		"default_min_action_duration": b.Min.Timeout.Milliseconds(),
 		"default_max_action_duration": b.Max.Timeout.Milliseconds(),
@@ -71,6 +72,15 @@ func (c *Controller) describeLimits() map[string]int64 {
 		"default_action_memory":       int64(usual.MemoryMB) << 20,
 		"default_action_logs":         int64(usual.LogsMB) << 20,
 	}
+}
+
+// toldRate is a rate as GET / tells it: clients read numbers without a sign, so
+// that no bound is a large one.
+func toldRate(rate int) int64 {
+	if rate < 0 {
+		return math.MaxInt32
+	}
+	return int64(rate)
 }
 
 // describeAPI tells which API this is.

@@ -26,7 +26,7 @@ func (s *composition) sequence(ctx context.Context) whisk.Response {
 
 // next runs one component on what the one before gave.
 func (s *composition) next(ctx context.Context, name whisk.FullyQualifiedName, before whisk.Response) whisk.Response {
-	inv, err := s.controller.invocation(ctx, s.caller(), name, before.Result)
+	inv, err := s.part(ctx, name, before.Result)
 	if err != nil {
 		return unresolved(err)
 	}
