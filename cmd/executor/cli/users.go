@@ -269,7 +269,7 @@ func rotateKey(ctx context.Context, env *Env, s store.Subjects, f userFlags, nam
 			continue
 		}
 		if f.key == "" {
-			key.UUID = n.UUID
+			key = whisk.Key{UUID: n.UUID}.Renew()
 		}
 		if err := s.SetKey(ctx, name, ns, key); err != nil {
 			return err

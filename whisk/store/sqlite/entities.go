@@ -12,13 +12,13 @@ import (
 
 // Find looks in the cache first.
 func (db *DB) Find(ctx context.Context, name whisk.FullyQualifiedName) (whisk.Entity, store.Revision, error) {
-	if e, rev, ok := db.entities.get(name); ok {
-		return e, rev, nil
-	}
 	if err := db.enter(); err != nil {
 		return nil, 0, err
 	}
 	defer db.life.RUnlock()
+	if e, rev, ok := db.entities.get(name); ok {
+		return e, rev, nil
+	}
 	seen := db.entities.changes()
 	row, err := findRow(ctx, db.reader, name)
 	if err != nil {

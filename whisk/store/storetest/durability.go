@@ -57,8 +57,12 @@ func testOneProcess(t *testing.T, h Harness) {
 func testClosed(t *testing.T, h Harness) {
 	s := open(t, h)
 	put(t, s, pack("guest", "p", 1), 0)
+	_, _, err := s.Find(t.Context(), named("guest", "p"))
+	require.NoError(t, err)
 	require.NoError(t, s.Close())
-	_, err := s.Put(t.Context(), pack("guest", "q", 1), 0)
+	_, _, err = s.Find(t.Context(), named("guest", "p"))
+	assert.Error(t, err, "Find after Close")
+	_, err = s.Put(t.Context(), pack("guest", "q", 1), 0)
 	assert.Error(t, err, "Put after Close")
 	assert.Error(t, s.Append(t.Context(), record("guest", "a", 1)), "Append after Close")
 	assert.Error(t, s.Accept(t.Context(), promise(`{}`)), "Accept after Close")
