@@ -240,6 +240,14 @@ func TestParameters(t *testing.T) {
 	assert.True(t, merged.Truthy("z"))
 	assert.False(t, p.Without("a").Truthy("a"))
 	assert.Equal(t, "[]", encode(t, Parameters(nil)))
+
+	odd := Parameters{
+		{Key: "q\"\n<é", Value: json.RawMessage(` {"<" : [1, 2]} `), Init: true, Encryption: "aes-128"},
+		{Key: "none"},
+	}
+	assert.Equal(t, `[{"key":"q\"\n<é","value":{"<":[1,2]},"init":true,"encryption":"aes-128"},{"key":"none","value":null}]`, encode(t, odd))
+	_, err := Encode(Parameters{{Key: "broken", Value: json.RawMessage(`{"a":1}},{"key":"b"`)}})
+	assert.Error(t, err, "Encode of a value that is no JSON")
 }
 
 func TestExecBinary(t *testing.T) {
