@@ -44,11 +44,11 @@ func TestDamagedArtefactsAreCompiledAgain(t *testing.T) {
 func testDamage(t *testing.T, rt engine.Precompiler) {
 	var log bytes.Buffer
 	dir := filepath.Join(t.TempDir(), "cache")
-	cache, err := precompile.NewCache(dir, rt, precompile.CacheConfig{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	cache, err := precompile.NewCache(dir, rt, precompile.CacheConfig{
+		KeepSmall: true, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
 	require.NoError(t, err)
-	// A module that is large enough to be kept.
-	binary := wat.Must(`(memory (export "memory") 1) (func (export "f") (result i32) (i32.const 7))
-		(@custom "padding" "` + string(bytes.Repeat([]byte("x"), precompile.SmallBinary)) + `")`)
+	binary := wat.Must(`(memory (export "memory") 1) (func (export "f") (result i32) (i32.const 7))`)
 	for _, want := range []precompile.Origin{precompile.Compiled, precompile.Loaded} {
 		assert.Equal(t, want, ask(t, cache, binary))
 	}

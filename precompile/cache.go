@@ -65,6 +65,10 @@ type CacheConfig struct {
 	// wait for the compiler.
 	Interpreter engine.Interpreter
 
+	// KeepSmall keeps artefacts of binaries below [SmallBinary], too: where
+	// compiling the least of them takes a process.
+	KeepSmall bool
+
 	// Logger takes warnings about artefacts that were damaged and disks that
 	// fail; nil discards them.
 	Logger *slog.Logger
@@ -138,6 +142,9 @@ func newCache(dir string, p engine.Precompiler, config CacheConfig, d disk) (*Ca
 		disk:        d,
 		sinceScan:   scanEvery,
 		awaited:     map[string]Action{},
+	}
+	if config.KeepSmall {
+		c.smallBinary = 0
 	}
 	return c, c.removeLeftovers()
 }

@@ -49,7 +49,7 @@ type ChildConfig struct {
 	Command []string
 
 	// All has binaries that weigh little compiled in processes, too: for engines
-	// that are not in this one.
+	// that are not in this one, or whose compiler ends its process where it fails.
 	All bool
 
 	// Time bounds the processor time of a compilation, to the second, and four
@@ -68,7 +68,7 @@ type ChildConfig struct {
 // binary that may be slow to compile in a process of its own, which may be
 // killed: no compiler looks at a context often enough, and 100 KB of nested
 // blocks can keep one busy for minutes. Binaries that weigh little
-// ([rewrite.Weigh]) do not pay for a process.
+// ([rewrite.Weigh]) do not pay for a process, unless All do.
 //
 // A binary that passes a bound, or that crashes the compiler, is an
 // [engine.InvalidModuleError]. On systems without resource limits only the
@@ -107,7 +107,7 @@ func (c *childCompiler) Precompile(ctx context.Context, binary []byte, dir strin
 	return c.run(ctx, binary, dir)
 }
 
-// Compile takes the way over an artefact with whatever is not light.
+// Compile takes the way over an artefact with whatever is not compiled here.
 func (c *childCompiler) Compile(ctx context.Context, binary []byte) (engine.Module, error) {
 	if c.here(binary) {
 		return c.Precompiler.Compile(ctx, binary)
@@ -123,6 +123,7 @@ func (c *childCompiler) Compile(ctx context.Context, binary []byte) (engine.Modu
 	return c.Load(ctx, binary, dir)
 }
 
+// here tells whether a binary is compiled in this process.
 func (c *childCompiler) here(binary []byte) bool { return !c.config.All && light(binary) }
 
 // light tells whether a binary surely compiles quickly. One that cannot be

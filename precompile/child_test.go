@@ -183,6 +183,21 @@ func TestChildCrash(t *testing.T) {
 	require.NoError(t, m.Close(t.Context()))
 }
 
+// A compiler that may end its process gets none of ours, however little there is
+// to compile.
+func TestFragileCompiler(t *testing.T) {
+	t.Parallel()
+	custom := append([]byte{0, byte(1 + len(crash)), 0}, crash...)
+	small := append(functions(1), custom...)
+	require.True(t, light(small))
+	c := inChild(t, ChildConfig{All: true})
+	_, err := c.Compile(t.Context(), small)
+	require.ErrorContains(t, err, "a worker's panic")
+	m, err := c.Compile(t.Context(), functions(1))
+	require.NoError(t, err)
+	require.NoError(t, m.Close(t.Context()))
+}
+
 func TestChildMemory(t *testing.T) {
 	t.Parallel()
 	c := inChild(t, ChildConfig{MemoryBytes: 96 << 20})

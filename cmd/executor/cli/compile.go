@@ -64,6 +64,7 @@ func (s settings) inChild(p engine.Precompiler) (engine.Precompiler, error) {
 		Command:     []string{program, compileChild, "--engine", s.engine},
 		Time:        s.compileTimeout,
 		MemoryBytes: s.compileMemory,
+		All:         fragile(s.engine),
 	}), nil
 }
 

@@ -29,6 +29,9 @@ type engineEntry struct {
 	// missing says why this binary cannot open it, "" if it can.
 	missing string
 
+	// fragile means that its compiler ends the process where it fails.
+	fragile bool
+
 	// outside means that another program has it.
 	outside bool
 }
@@ -53,6 +56,7 @@ func engines() []engineEntry {
 			name:    "wasmtime",
 			about:   "compiles to faster machine code, more slowly",
 			missing: wasmtimeengine.Missing,
+			fragile: true,
 			open: func(ctx context.Context, c engine.Config) (engine.WasmRuntime, error) {
 				return wasmtimeengine.New(ctx, c)
 			},
@@ -81,6 +85,10 @@ func openRuntime(ctx context.Context, name string, config engine.Config) (engine
 		return nil, fmt.Errorf("open engine %s: %w", name, err)
 	}
 	return rt, nil
+}
+
+func fragile(name string) bool {
+	return slices.ContainsFunc(engines(), func(e engineEntry) bool { return e.name == name && e.fragile })
 }
 
 // engineNames are the engines that this binary has.

@@ -119,7 +119,8 @@ func (f precompileFlags) cache(env *Env, rt engine.WasmRuntime) (*precompile.Cac
 		return precompile.Uncached(rt), nil
 	}
 	return openArtefacts(f.stateDir, compiler, precompile.CacheConfig{
-		Logger: slog.New(slog.NewTextHandler(env.Stderr, nil)),
+		KeepSmall: fragile(*f.engine),
+		Logger:    slog.New(slog.NewTextHandler(env.Stderr, nil)),
 	})
 }
 

@@ -265,8 +265,9 @@ func (s settings) modules(rt engine.WasmRuntime, logger *slog.Logger) (action.Mo
 	if err != nil {
 		return nil, err
 	}
-	cache, err := precompile.NewCache(filepath.Join(s.stateDir, "artefacts"), compiler,
-		precompile.CacheConfig{MaxBytes: s.cacheBytes, Interpreter: s.interpreter(rt), Logger: logger})
+	cache, err := precompile.NewCache(filepath.Join(s.stateDir, "artefacts"), compiler, precompile.CacheConfig{
+		MaxBytes: s.cacheBytes, Interpreter: s.interpreter(rt), KeepSmall: fragile(s.engine), Logger: logger,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open artefact cache: %w", err)
 	}
