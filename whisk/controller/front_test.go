@@ -61,6 +61,18 @@ func TestWhoAsks(t *testing.T) {
 	}
 }
 
+func TestGuestIsNotForPagesOfOthers(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for origin, status := range map[string]int{
+		"http://localhost:3232": http.StatusOK, "http://127.0.0.1": http.StatusOK, "http://[::1]:80": http.StatusOK,
+		"https://example.com": http.StatusUnauthorized, "null": http.StatusUnauthorized, "http://localhost.example.com": http.StatusUnauthorized, "%": http.StatusUnauthorized,
+	} {
+		s.do(http.MethodGet, "_/actions", "", header("Origin", origin)).is(status)
+	}
+	s.do(http.MethodGet, "_/actions", "", header("Origin", "https://example.com"), s.asOther).is(http.StatusOK)
+}
+
 func TestRouting(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

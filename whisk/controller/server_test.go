@@ -2,9 +2,12 @@ package controller_test
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,4 +107,34 @@ func TestBlockedSubjects(t *testing.T) {
 	subject.Blocked = true
 	require.NoError(t, s.store.UpdateSubject(t.Context(), subject))
 	s.do(http.MethodGet, "_/actions", "", s.asOther).refused(http.StatusUnauthorized, "The supplied authentication is invalid")
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	certified := httptest.NewTLSServer(http.NotFoundHandler()) // which brings a certificate
+	defer certified.Close()
+	s := newServer(t, func(c *controller.Config) { c.TLS = &tls.Config{Certificates: certified.TLS.Certificates} })
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut,
+		"https"+strings.TrimPrefix(s.url, "http")+"/api/v1/namespaces/_/triggers/t", strings.NewReader("{}"))
+	require.NoError(t, err)
+	req.SetBasicAuth(whisk.GuestKey().UUID, whisk.GuestKey().Secret)
+	res, err := certified.Client().Do(req)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	assert.Equal(t, http.StatusOK, res.StatusCode)
+}
+
+func TestConnectionsWait(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(c *controller.Config) { c.HTTP.Connections = 1 })
+	first, err := net.Dial("tcp", s.url[len("http://"):])
+	require.NoError(t, err)
+	_, err = first.Write([]byte("GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"))
+	require.NoError(t, err)
+	_, err = first.Read(make([]byte, 1)) // so it has the only slot
+	require.NoError(t, err)
+	answered := make(chan int)
+	go func() { answered <- s.do(http.MethodGet, "/ping", "").status }()
+	require.NoError(t, first.Close())
+	assert.Equal(t, http.StatusOK, <-answered, "once the first is gone")
 }
