@@ -54,6 +54,7 @@ func distinct(module []byte, n int) []byte {
 }
 
 func TestAnswersBeforeItIsCompiled(t *testing.T) {
+	inProcess(t)
 	t.Parallel()
 	cache, with := tiered(t)
 	f := newFixture(t, with)
@@ -85,6 +86,7 @@ func TestAnswersBeforeItIsCompiled(t *testing.T) {
 
 // The container takes its compilation with it.
 func TestDestroyEndsCompilation(t *testing.T) {
+	inProcess(t)
 	t.Parallel()
 	cache, with := tiered(t)
 	f := newFixture(t, with)

@@ -28,6 +28,7 @@ const maxDescriptors = 64
 const complaintBytes = 64 << 10
 
 var (
+	errNotUp   = errors.New("worker process does not come up")
 	errStopped = errors.New("worker process was stopped")
 	errKilled  = errors.New("worker process was killed because another activation in it did not end in time")
 )
@@ -234,7 +235,7 @@ func (p *process) assign(ctx context.Context, a assignment, binary []byte, files
 	finished := context.AfterFunc(ctx, func() { p.stop(context.Cause(ctx)) })
 	defer finished()
 	if _, err := p.expect(kindHello); err != nil {
-		return p.abandon(fmt.Errorf("worker process does not come up: %w", err))
+		return p.abandon(fmt.Errorf("%w: %w", errNotUp, err))
 	}
 	if err := p.hand(frame{kind: kindAssign, payload: payload}, files); err != nil {
 		return p.abandon(err)

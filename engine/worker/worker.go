@@ -214,33 +214,35 @@ func (s *Supervisor) tell(walls Confinement) {
 	s.told = true
 }
 
-// hire gives a process that is ready to run the activations of a runner.
+// hire gives a process that is ready to run the activations of a runner: one that
+// waits if there is any, unless it has died of waiting.
 func (s *Supervisor) hire(r *Runner) (*process, error) {
 	ctx, cancel := context.WithTimeoutCause(r.ctx, s.config.Start, errSlow)
 	defer cancel()
-	p, err := s.take()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.assign(ctx, r.assignment, r.binary, r.files); err != nil {
-		return nil, err
-	}
-	s.background.Go(p.serve)
-	return p, nil
-}
-
-var errSlow = &engine.InvalidModuleError{Err: errors.New("it takes too long to compile")}
-
-// take gives a process without an assignment, one that waits if there is any.
-func (s *Supervisor) take() (*process, error) {
 	select {
 	case p := <-s.spares:
 		s.background.Go(s.spare)
-		return p, nil
+		if err := s.assign(ctx, p, r); !errors.Is(err, errNotUp) {
+			return p, err
+		}
 	default:
-		return start(s.config.Command)
 	}
+	p, err := start(s.config.Command)
+	if err != nil {
+		return nil, err
+	}
+	return p, s.assign(ctx, p, r)
 }
+
+func (s *Supervisor) assign(ctx context.Context, p *process, r *Runner) error {
+	err := p.assign(ctx, r.assignment, r.binary, r.files)
+	if err == nil {
+		s.background.Go(p.serve)
+	}
+	return err
+}
+
+var errSlow = &engine.InvalidModuleError{Err: errors.New("it takes too long to compile")}
 
 // spare starts a process that waits.
 func (s *Supervisor) spare() {

@@ -1,3 +1,5 @@
+//go:build linux
+
 package worker
 
 import (
@@ -257,6 +259,15 @@ func (r *Runner) pid() int {
 		return 0
 	}
 	return r.members[0].cmd.Process.Pid
+}
+
+func TestSparesThatDied(t *testing.T) {
+	t.Parallel()
+	s := newSupervisor(t, "wazero", func(c *Config) { c.Prestarted = 1 })
+	p := <-s.spares
+	require.NoError(t, p.cmd.Process.Kill())
+	s.spares <- p
+	assert.NoError(t, s.open(t, reactor(echoes), sandbox.Policy{}).Run(t.Context(), activation(`{}`)).Err)
 }
 
 func TestHostileWorkers(t *testing.T) {

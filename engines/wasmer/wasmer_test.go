@@ -11,6 +11,7 @@ import (
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/enginetest"
 	wasmerengine "wasmwhisk/engines/wasmer"
+	"wasmwhisk/engines/wazero"
 	"wasmwhisk/internal/guest"
 	"wasmwhisk/internal/guest/guesttest"
 )
@@ -25,6 +26,30 @@ func TestEndurance(t *testing.T) {
 		t.Skip("a long test")
 	}
 	enginetest.Endure(t, open, enginetest.Endurance{Activations: 100_000, Traps: 10_000})
+}
+
+// TestSame holds the engine against wazero. Cranelift takes seconds for a guest in
+// Go.
+func TestSame(t *testing.T) {
+	t.Parallel()
+	enginetest.SameGenerated(t, openWazero, open, 100)
+	if testing.Short() {
+		return
+	}
+	guests := []enginetest.Guest{
+		{Name: "hello", Inputs: []string{`{"name":"Mike"}`, `{}`}},
+		{Name: "prime", Inputs: []string{`{"upperBound":2000}`}},
+	}
+	for i := range guests {
+		guests[i].Binary = guesttest.Build(t, "wasmwhisk/examples/"+guests[i].Name, guest.Reactor)
+	}
+	enginetest.Same(t, map[string]enginetest.Open{"wazero": openWazero, "wasmer": open}, guests)
+}
+
+func FuzzEqualsWazero(f *testing.F) { enginetest.FuzzSame(f, openWazero, open) }
+
+func openWazero(ctx context.Context, config engine.Config) (engine.WasmRuntime, error) {
+	return wazero.NewCompiler(ctx, config)
 }
 
 func BenchmarkEngine(b *testing.B) {
