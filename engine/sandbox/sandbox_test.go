@@ -21,6 +21,7 @@ import (
 	"wasmwhisk/engine/abi"
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/engine/wasi"
+	"wasmwhisk/engines/wasmtime"
 	"wasmwhisk/engines/wazero"
 	"wasmwhisk/internal/wat"
 )
@@ -31,10 +32,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func forEngines(t *testing.T, test func(*testing.T, engine.WasmRuntime)) {
 	t.Helper()
 	config := engine.Config{HostFuncs: sandbox.HostFuncs(), CheckResets: true}
-	for name, open := range map[string]func() (engine.WasmRuntime, error){
+	engines := map[string]func() (engine.WasmRuntime, error){
 		"compiler":    func() (engine.WasmRuntime, error) { return wazero.NewCompiler(t.Context(), config) },
 		"interpreter": func() (engine.WasmRuntime, error) { return wazero.NewInterpreter(t.Context(), config) },
-	} {
+	}
+	if wasmtime.Missing == "" {
+		engines["wasmtime"] = func() (engine.WasmRuntime, error) { return wasmtime.New(t.Context(), config) }
+	}
+	for name, open := range engines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rt, err := open()

@@ -15,19 +15,30 @@ import (
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/wasi"
+	"wasmwhisk/engines/wasmtime"
 	wazeroengine "wasmwhisk/engines/wazero"
 )
 
 // openEngine opens an engine whose guests get the functions of this package.
 type openEngine func(context.Context, engine.Config) (engine.WasmRuntime, error)
 
-var engines = map[string]openEngine{
+// engines are those of this binary.
+var engines = withWasmtime(map[string]openEngine{
 	"wazero compiler": func(ctx context.Context, c engine.Config) (engine.WasmRuntime, error) {
 		return wazeroengine.NewCompiler(ctx, c)
 	},
 	"wazero interpreter": func(ctx context.Context, c engine.Config) (engine.WasmRuntime, error) {
 		return wazeroengine.NewInterpreter(ctx, c)
 	},
+})
+
+func withWasmtime(engines map[string]openEngine) map[string]openEngine {
+	if wasmtime.Missing == "" {
+		engines["wasmtime"] = func(ctx context.Context, c engine.Config) (engine.WasmRuntime, error) {
+			return wasmtime.New(ctx, c)
+		}
+	}
+	return engines
 }
 
 func open(tb testing.TB, open openEngine) engine.WasmRuntime {
