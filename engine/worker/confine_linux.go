@@ -2,27 +2,39 @@ package worker
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"wasmwhisk/engine"
 )
 
 // maxFiles bounds the descriptors of a worker. Its engine needs some, a sandbox
 // with a directory at most 128.
 const maxFiles = 4096
 
-// bound gives this process no more than it may take, for good. Address space is
-// no measure: engines reserve more than they use. The collector works harder
-// from three quarters of the memory on.
-func bound(memoryBytes int64) error {
-	debug.SetMemoryLimit(memoryBytes / 4 * 3)
+// memoriesEach is how many memories an engine may hold for one activation: those of
+// idle instances are kept for a while.
+const memoriesEach = 4
+
+// bound gives this process no more than it may take, for good. What guests' memories
+// reserve counts as data, whether they use it or not, so that data is bounded only
+// where the number of guests is. The collector works harder from three quarters of
+// the memory on.
+func bound(a assignment) error {
+	debug.SetMemoryLimit(a.MemoryBytes / 4 * 3)
+	data := uint64(math.MaxUint64)
+	if a.Activations > 0 {
+		data = uint64(a.MemoryBytes) + memoriesEach*uint64(a.Activations)*uint64(a.Limits.MemoryPages)*engine.PageSize
+	}
 	for _, l := range []struct {
 		resource int
 		limit    uint64
 	}{
-		{unix.RLIMIT_DATA, uint64(memoryBytes)},
+		{unix.RLIMIT_DATA, data},
 		{unix.RLIMIT_NOFILE, maxFiles},
 		{unix.RLIMIT_CORE, 0},
 	} {

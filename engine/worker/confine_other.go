@@ -5,6 +5,6 @@ package worker
 import "errors"
 
 // bound makes a worker fail that could not be confined.
-func bound(int64) error { return errors.New("worker processes need Linux") }
+func bound(assignment) error { return errors.New("worker processes need Linux") }
 
 func confine(grants) Confinement { return Confinement{} }

@@ -103,6 +103,11 @@ const (
 	branches = `(if (i32.eq (i32.load8_u (local.get $at)) (i32.const 91)) (then (loop $l (br $l)))) ` + echoes // spins on an array
 )
 
+// waits waits 300 ms in a host function.
+const waits = `(module (import "http" "get" (func $get (result i32))) (memory (export "memory") 1) (data (i32.const 0) "{}")
+  (func (export "ow_alloc") (param i32) (result i32) (i32.const 64))
+  (func (export "ow_run") (param i32 i32) (result i64) (drop (call $get)) (i64.const 2)))`
+
 // prying is an engine that has been taken over by a guest: it tries what a
 // worker must not be able to do, where a module is compiled, and says what it
 // could.

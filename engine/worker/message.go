@@ -24,6 +24,7 @@ type assignment struct {
 	Net         *host.Policy   `json:"net,omitempty"`
 	Mounts      []mount        `json:"mounts,omitempty"`
 	MemoryBytes int64          `json:"memory_bytes"`
+	Activations int            `json:"activations"` // at once; 0 for any number
 
 	Fingerprint  string `json:"fingerprint,omitempty"` // of the artefact; empty if a binary follows
 	ArtefactPath string `json:"artefact_path,omitempty"`

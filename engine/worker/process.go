@@ -216,6 +216,19 @@ func (p *process) resident() int64 {
 	return resident * int64(os.Getpagesize())
 }
 
+// overspend ends the process because of its memory, which is the fault of an
+// activation that was alone in it.
+func (p *process) overspend(limit int64) {
+	p.mu.Lock()
+	n := len(p.waiting)
+	p.mu.Unlock()
+	if n == 1 {
+		p.stop(&engine.LimitError{What: "memory", Unit: "bytes", Limit: uint64(limit)})
+		return
+	}
+	p.stop(fmt.Errorf("worker process was killed: with %d activations it took more than %d bytes of memory", n, limit))
+}
+
 // alive tells whether the process may be given an activation.
 func (p *process) alive() bool {
 	p.mu.Lock()

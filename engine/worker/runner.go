@@ -170,6 +170,23 @@ func (r *Runner) hireLocked() *member {
 	return m
 }
 
+// weigh kills the processes at work that have more RAM than they may.
+func (r *Runner) weigh(limit int64) {
+	r.mu.Lock()
+	var busy []*member
+	for _, m := range r.members {
+		if m.load > 0 && m.isMade() && m.err == nil {
+			busy = append(busy, m)
+		}
+	}
+	r.mu.Unlock()
+	for _, m := range busy {
+		if m.resident() > limit {
+			m.overspend(limit)
+		}
+	}
+}
+
 // dismiss has the process get no activations any more.
 func (r *Runner) dismiss(m *member) {
 	r.mu.Lock()

@@ -170,7 +170,7 @@ func (w *worker) take(ctx context.Context, a assignment, binary []byte, files []
 			_ = f.Close()
 		}
 	}()
-	if err := bound(a.MemoryBytes); err != nil {
+	if err := bound(a); err != nil {
 		return ready, err
 	}
 	var module engine.Module

@@ -21,7 +21,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,8 +56,8 @@ type Config struct {
 	// open.
 	Prestarted int
 
-	// MemoryBytes bounds the memory of a process; 0 means
-	// [DefaultMemoryBytes].
+	// MemoryBytes bounds the RAM of a process; 0 means [DefaultMemoryBytes]. One
+	// that has more is killed soon.
 	MemoryBytes int64
 
 	// RecycleAfter is how many activations a process runs before another takes
@@ -118,6 +120,7 @@ func New(config Config) (*Supervisor, error) {
 	config = config.withDefaults()
 	s := &Supervisor{config: config, spares: make(chan *process, config.Prestarted), runners: map[*Runner]struct{}{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.background.Go(s.watch)
 	for range config.Prestarted {
 		s.background.Go(s.spare)
 	}
@@ -171,6 +174,7 @@ func (s *Supervisor) assignmentOf(code Code, policy sandbox.Policy) assignment {
 		Env:         policy.Env,
 		NoSnapshot:  policy.NoSnapshot,
 		MemoryBytes: s.config.MemoryBytes,
+		Activations: s.config.Activations,
 	}
 	if code.Artefact != nil {
 		a.Fingerprint, a.ArtefactPath = code.Fingerprint, code.ArtefactPath
@@ -259,6 +263,31 @@ func (s *Supervisor) spare() {
 	}
 }
 
+// watchEvery is how long a process may have more RAM than it should.
+const watchEvery = 200 * time.Millisecond
+
+// watch looks after the RAM of processes at work until the supervisor is closed.
+func (s *Supervisor) watch() {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-ticker.C:
+			for _, r := range s.openRunners() {
+				r.weigh(s.config.MemoryBytes)
+			}
+		}
+	}
+}
+
+func (s *Supervisor) openRunners() []*Runner {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.runners))
+}
+
 func (s *Supervisor) forget(r *Runner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -268,13 +297,7 @@ func (s *Supervisor) forget(r *Runner) {
 // Close ends all processes and waits for their end.
 func (s *Supervisor) Close() {
 	s.cancel()
-	s.mu.Lock()
-	var open []*Runner
-	for r := range s.runners {
-		open = append(open, r)
-	}
-	s.mu.Unlock()
-	for _, r := range open {
+	for _, r := range s.openRunners() {
 		r.Close()
 	}
 	s.background.Wait()

@@ -261,6 +261,34 @@ func (r *Runner) pid() int {
 	return r.members[0].cmd.Process.Pid
 }
 
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	client, err := host.NewClient(host.Policy{Allow: []string{"*"}})
+	require.NoError(t, err)
+	defer client.Close()
+	r := newSupervisor(t, "wazero").open(t, waits, sandbox.Policy{Capabilities: sandbox.Capabilities{HTTP: client}})
+	var wg sync.WaitGroup
+	for range 500 {
+		wg.Go(func() { assert.NoError(t, r.Run(t.Context(), activation(`{}`)).Err) })
+	}
+	wg.Wait()
+}
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	greedy := `(drop (memory.grow (i32.const 3000))) (memory.fill (i32.const 65536) (i32.const 1) (i32.const 190000000)) (loop $l (br $l)) (i64.const 2)`
+	for name, change := range map[string]func(*Config){
+		"any number": func(c *Config) { c.MemoryBytes = 100 << 20 },
+		"one":        func(c *Config) { c.MemoryBytes, c.Activations = 100<<20, 1 },
+	} {
+		out := newSupervisor(t, "wazero", change).open(t, reactor(greedy), sandbox.Policy{}).Run(t.Context(), activation(`{}`))
+		limit, ok := errors.AsType[*engine.LimitError](out.Err)
+		if assert.True(t, ok, "%s: Run = %v", name, out.Err) {
+			assert.Equal(t, &engine.LimitError{What: "memory", Unit: "bytes", Limit: 100 << 20}, limit, name)
+		}
+	}
+}
+
 func TestSparesThatDied(t *testing.T) {
 	t.Parallel()
 	s := newSupervisor(t, "wazero", func(c *Config) { c.Prestarted = 1 })
@@ -320,9 +348,6 @@ func TestCapabilities(t *testing.T) {
 	client, err := host.NewClient(host.Policy{Allow: []string{"*"}})
 	require.NoError(t, err)
 	defer client.Close()
-	waits := `(module (import "http" "get" (func $get (result i32))) (memory (export "memory") 1) (data (i32.const 0) "{}")
-	  (func (export "ow_alloc") (param i32) (result i32) (i32.const 64))
-	  (func (export "ow_run") (param i32 i32) (result i64) (drop (call $get)) (i64.const 2)))`
 	out = s.open(t, waits, sandbox.Policy{Capabilities: sandbox.Capabilities{HTTP: client}}).Run(t.Context(), activation(`{}`))
 	assert.NoError(t, out.Err)
 }

@@ -44,7 +44,7 @@ func newWorkerCommand(env *Env) *cobra.Command {
 func (s *settings) addIsolation(f *pflag.FlagSet) {
 	f.StringVar(&s.isolation, "isolation", isolateSandbox, "separate actions by `WALL`: sandbox, or process for worker processes of their own (Linux)")
 	f.StringVar(&s.wasmerWorker, "wasmer-worker", "", "`PROGRAM` that has the engine wasmer (default: wasmer-worker beside this one, or in ../libexec/wasmwhisk)")
-	f.Int64Var(&s.workers.MemoryBytes, "worker-memory", worker.DefaultMemoryBytes, "memory of a worker process, in `BYTES`")
+	f.Int64Var(&s.workers.MemoryBytes, "worker-memory", worker.DefaultMemoryBytes, "RAM of a worker process, in `BYTES`; one that has more is killed")
 	f.IntVar(&s.workers.Prestarted, "worker-spares", 1, "worker processes that wait for an action")
 	f.Uint64Var(&s.workers.RecycleAfter, "worker-activations", 0, "replace a worker process after so many activations (default: no bound)")
 }
