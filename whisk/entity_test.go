@@ -162,7 +162,7 @@ func TestRefusals(t *testing.T) {
 		{"long parameters", trigger, `{"parameters":[{"key":"a","value":"` + strings.Repeat("x", MaxParameterBytes) + `"}]}`, TooLarge, "parameters larger than allowed: 1048579 > 1048576 bytes."},
 		{"long annotations", rule, `{"trigger":"/_/t","action":"/_/a","annotations":[{"key":"a","value":"` + strings.Repeat("x", MaxParameterBytes) + `"}]}`, TooLarge, "annotations larger than allowed: 1048579 > 1048576 bytes."},
 		{"much memory", action, limits(`"memory":600`), BadRequest, "memory size 600 MB exceeds allowed threshold of 512 MB"},
-		{"no memory", action, limits(`"memory":0`), BadRequest, "memory 0 MB below allowed threshold of 1 MB"},
+		{"no memory", action, limits(`"memory":0`), BadRequest, "memory size 0 MB below allowed threshold of 1 MB"},
 		{"many logs", action, limits(`"logs":11`), BadRequest, "log size 11 MB exceeds allowed threshold of 10 MB"},
 		{"short time", action, limits(`"timeout":50`), BadRequest, "duration 50 milliseconds below allowed threshold of 100 milliseconds"},
 		{"long time", action, limits(`"timeout":300001`), BadRequest, "duration 300001 milliseconds exceeds allowed threshold of 300000 milliseconds"},

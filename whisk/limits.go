@@ -125,19 +125,19 @@ func DefaultBounds() LimitBounds {
 func (b LimitBounds) Check(l ActionLimits) error {
 	const below, exceeds = "%s %d%s below allowed threshold of %d%s", "%s %d%s exceeds allowed threshold of %d%s"
 	for _, c := range []struct {
-		what, whatTooMuch, unit string
-		is, least, most         int64
+		what, unit      string
+		is, least, most int64
 	}{
-		{"duration", "duration", " milliseconds", l.Timeout.Milliseconds(), b.Min.Timeout.Milliseconds(), b.Max.Timeout.Milliseconds()},
-		{"memory", "memory size", " MB", int64(l.MemoryMB), int64(b.Min.MemoryMB), int64(b.Max.MemoryMB)},
-		{"log", "log size", " MB", int64(l.LogsMB), int64(b.Min.LogsMB), int64(b.Max.LogsMB)},
-		{"concurrency", "concurrency", "", int64(l.Concurrency), int64(b.Min.Concurrency), int64(b.Max.Concurrency)},
+		{"duration", " milliseconds", l.Timeout.Milliseconds(), b.Min.Timeout.Milliseconds(), b.Max.Timeout.Milliseconds()},
+		{"memory size", " MB", int64(l.MemoryMB), int64(b.Min.MemoryMB), int64(b.Max.MemoryMB)},
+		{"log size", " MB", int64(l.LogsMB), int64(b.Min.LogsMB), int64(b.Max.LogsMB)},
+		{"concurrency", "", int64(l.Concurrency), int64(b.Min.Concurrency), int64(b.Max.Concurrency)},
 	} {
 		switch {
 		case c.is < c.least:
 			return Errorf(BadRequest, below, c.what, c.is, c.unit, c.least, c.unit)
 		case c.is > c.most:
-			return Errorf(BadRequest, exceeds, c.whatTooMuch, c.is, c.unit, c.most, c.unit)
+			return Errorf(BadRequest, exceeds, c.what, c.is, c.unit, c.most, c.unit)
 		}
 	}
 	return nil

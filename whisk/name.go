@@ -84,7 +84,7 @@ type FullyQualifiedName struct {
 func ParseFullyQualifiedName(s string) (FullyQualifiedName, error) {
 	segments := strings.Split(strings.TrimPrefix(s, "/"), "/")
 	if len(segments) < 2 || len(segments) > 3 {
-		return FullyQualifiedName{}, Malformed("fully qualified name must contain at least the namespace and the name of the entity")
+		return FullyQualifiedName{}, Malformed("The fully qualified name of the entity must contain at least the namespace and the name of the entity.")
 	}
 	for _, segment := range segments {
 		if _, err := ParseEntityName(segment); err != nil {

@@ -19,9 +19,10 @@ func (c *Controller) listPackageActions(r *request) error {
 	if err != nil {
 		return err
 	}
-	found, err := findPackage(r.ctx(), c.config.Store, r.caller.Identity, packageName(r.namespace, pkg))
+	name := packageName(r.namespace, pkg)
+	found, err := findPackage(r.ctx(), c.config.Store, r.caller.Identity, name)
 	if err != nil {
-		return err
+		return asked(err, name)
 	}
 	return list(r, store.Query{Path: contentPath(found.Package)}, (*whisk.Action).Summary)
 }

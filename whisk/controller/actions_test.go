@@ -75,7 +75,7 @@ func TestActionsRefused(t *testing.T) {
 		{"parameters", "a", `{"exec":{"kind":"wasm:0.1","code":"x"},"parameters":{"a":1}}`, 400, "The request content was malformed:\nparameters malformed!"},
 		{"damaged", "a", `{"exec":{"kind":"wasm:0.1","code":"\u0000asm\u0001\u0000\u0000\u0000"}}`, 400, "The code of this action was damaged on its way: its bytes were taken for text. wsk does this to a raw .wasm file. Put the module in a zip, or in a text file as base64, or send it with Content-Type application/wasm."},
 		{"damaged zip", "a", `{"exec":{"kind":"wasm:default","code":"PK\ufffd"}}`, 400, "The code of this action was damaged on its way: its bytes were taken for text. wsk does this to a raw .wasm file. Put the module in a zip, or in a text file as base64, or send it with Content-Type application/wasm."},
-		{"little memory", "a", limits("memory", "100"), 400, "memory 100 MB below allowed threshold of 128 MB"},
+		{"little memory", "a", limits("memory", "100"), 400, "memory size 100 MB below allowed threshold of 128 MB"},
 		{"much memory", "a", limits("memory", "600"), 400, "memory size 600 MB exceeds allowed threshold of 512 MB"},
 		{"short", "a", limits("timeout", "50"), 400, "duration 50 milliseconds below allowed threshold of 100 milliseconds"},
 		{"half", "a", limits("timeout", "500.5"), 400, "The request content was malformed:\ntime limit must be whole number"},
@@ -145,7 +145,7 @@ func TestActionsInPackages(t *testing.T) {
 	assert.Equal(t, []string{"out", "in"}, s.do(http.MethodGet, "_/actions", "").names())
 	assert.Equal(t, []string{"in"}, s.do(http.MethodGet, "_/actions/pkg/?limit=30&skip=0", "").names())
 	assert.Equal(t, []string{"in"}, s.do(http.MethodGet, "_/actions/bound/", "").names())
-	s.do(http.MethodGet, "_/actions/none/", "").refused(http.StatusNotFound, "The requested resource 'guest/none' does not exist.")
+	s.do(http.MethodGet, "_/actions/none/", "").refused(http.StatusNotFound, "The requested resource does not exist.")
 	s.do(http.MethodDelete, "_/actions/bound/in", "").refused(http.StatusBadRequest, "Operation not permitted on package binding.")
 	s.do(http.MethodDelete, "_/actions/pkg/in", "").is(http.StatusOK)
 	assert.Equal(t, []string{"out"}, s.do(http.MethodGet, "_/actions", "").names())
@@ -180,9 +180,9 @@ func TestForeignNamespaces(t *testing.T) {
 		{http.MethodGet, "actions/a", "guest/a"},
 		{http.MethodPost, "actions/a", "guest/a"},
 		{http.MethodDelete, "actions/shared/a", "guest/shared/a"},
-		{http.MethodGet, "actions/private/a", "guest/private"},
-		{http.MethodGet, "actions/none/a", "guest/none"},
-		{http.MethodGet, "actions/bound/a", "guest/bound"},
+		{http.MethodGet, "actions/private/a", "guest/private/a"},
+		{http.MethodGet, "actions/none/a", "guest/none/a"},
+		{http.MethodGet, "actions/bound/a", "guest/bound/a"},
 		{http.MethodGet, "packages/private", "guest/private"},
 		{http.MethodGet, "packages/none", "guest/none"},
 		{http.MethodPost, "triggers/t", "guest/t"},

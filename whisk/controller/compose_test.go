@@ -112,9 +112,11 @@ func TestConductors(t *testing.T) {
 		{``, 1, `{"q":1}`},
 		{`"b"`, 3, `{"q":1}`},
 		{`"/_/b","pkg/a","guest/pkg/a","/guest/pkg/a"`, 9, `{"q":1}`},
-		{`"none"`, 2, `{"error":"Failed to resolve action with name 'none' during composition."}`},
-		{`"none/a"`, 2, `{"error":"Failed to resolve action with name 'none/a' during composition."}`},
-		{`"/other/a"`, 2, `{"error":"Failed entitlement check for action with name '/other/a' during composition."}`},
+		{`"none"`, 2, `{"error":"Failed to resolve action with name 'guest/none' during composition."}`},
+		{`"none/a"`, 2, `{"error":"Failed entitlement check for action with name 'guest/none/a' during composition."}`},
+		{`"/other/a"`, 2, `{"error":"Failed entitlement check for action with name 'other/a' during composition."}`},
+		{`"pkg/none"`, 2, `{"error":"Failed to resolve action with name 'guest/pkg/none' during composition."}`},
+		{`null`, 2, `{"error":"Failed to parse action name from json value null during composition."}`},
 		{`5`, 2, `{"error":"Failed to parse action name from json value 5 during composition."}`},
 	} {
 		t.Run(c.steps, func(t *testing.T) {

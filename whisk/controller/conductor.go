@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"wasmwhisk/whisk"
+	"wasmwhisk/whisk/entitlement"
 	"wasmwhisk/whisk/invoker"
 )
 
@@ -75,9 +75,7 @@ func (s *composition) perform(ctx context.Context, next step) (result json.RawMe
 	if err != nil {
 		return errorResult(refusalOf(err).message), nil
 	}
-	if s.tally.components++; s.tally.components > maxComponents {
-		return errorResult(textCompositionTooLong), nil
-	}
+	s.tally.components++
 	response := s.component(ctx, inv, textCompositionLate)
 	if response.Status == whisk.InternalError {
 		return nil, &response
@@ -95,15 +93,31 @@ func (s *composition) resolve(ctx context.Context, next step) (invoker.Invocatio
 	if err != nil {
 		return invoker.Invocation{}, whisk.Errorf(whisk.BadRequest, textStepInvalid, next.Action)
 	}
+	if s.tally.components >= maxComponents {
+		return invoker.Invocation{}, whisk.Errorf(whisk.BadRequest, textCompositionTooLong)
+	}
+	if err := s.accessible(ctx, name); err != nil {
+		return invoker.Invocation{}, whisk.Errorf(whisk.Forbidden, textStepNotAccessible, name.ID())
+	}
 	inv, err := s.part(ctx, name, boxed("value", next.Params))
-	refused, _ := errors.AsType[*whisk.Error](err)
-	switch {
-	case err != nil && isMissing(err):
-		err = whisk.Errorf(whisk.NotFound, textStepNotFound, text)
-	case refused != nil && refused.Kind == whisk.Forbidden:
-		err = whisk.Errorf(whisk.Forbidden, textStepNotAccessible, text)
+	if err != nil {
+		err = whisk.Errorf(whisk.NotFound, textStepNotFound, name.ID())
 	}
 	return inv, err
+}
+
+// accessible wants the package of an action to be there for the caller, or its
+// namespace to be the caller's.
+func (s *composition) accessible(ctx context.Context, name whisk.FullyQualifiedName) error {
+	who, ns := s.caller().Identity, name.Path.Namespace()
+	if pkg := name.Path.Package(); pkg != "" {
+		_, err := findPackage(ctx, s.controller.config.Store, who, packageName(ns, pkg))
+		return err
+	}
+	if !entitlement.Owns(who, name.Path) {
+		return entitlement.Forbidden(name.ID())
+	}
+	return nil
 }
 
 // stepName reads the name of an action as conductors may write it: "/ns/a",
@@ -121,7 +135,7 @@ func stepName(text string, ns whisk.EntityName) (whisk.FullyQualifiedName, error
 func boxed(key string, value json.RawMessage) json.RawMessage {
 	value = bytes.TrimSpace(value)
 	switch {
-	case len(value) == 0 || string(value) == "null":
+	case len(value) == 0:
 		return nil
 	case value[0] == '{':
 		return value

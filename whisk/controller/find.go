@@ -47,12 +47,24 @@ func findAction(ctx context.Context, s store.Entities, who *whisk.Identity, name
 	}
 	p, err := findPackage(ctx, s, who, packageName(name.Path.Namespace(), pkg))
 	if err != nil {
-		return nil, err
+		return nil, asked(err, name)
 	}
 	found := &reached{inherited: p.parameters(), through: p.binding}
-	in := p.FullName()
-	found.action, found.revision, err = store.Get[*whisk.Action](ctx, s, whisk.FullyQualifiedName{Path: whisk.PackagePath(in.Path.Namespace(), in.Name), Name: name.Name})
+	found.action, found.revision, err = store.Get[*whisk.Action](ctx, s, whisk.FullyQualifiedName{Path: contentPath(p.Package), Name: name.Name})
 	return found, err
+}
+
+// asked has a refusal name what was asked for, not what was met on the way to it.
+func asked(err error, name whisk.FullyQualifiedName) error {
+	if isForbidden(err) {
+		return entitlement.Forbidden(name.ID())
+	}
+	return err
+}
+
+func isForbidden(err error) bool {
+	refused, _ := errors.AsType[*whisk.Error](err)
+	return refused != nil && refused.Kind == whisk.Forbidden
 }
 
 func packageName(ns, pkg whisk.EntityName) whisk.FullyQualifiedName {
@@ -94,8 +106,6 @@ func readablePackage(ctx context.Context, s store.Entities, who *whisk.Identity,
 	switch {
 	case refused && !entitlement.Owns(who, name.Path):
 		return nil, entitlement.Forbidden(name.ID())
-	case errors.Is(err, store.ErrNotFound):
-		return nil, whisk.Errorf(whisk.NotFound, "The requested resource '%s' does not exist.", name.ID())
 	case err != nil:
 		return nil, err
 	case !entitlement.MayRead(who, p):

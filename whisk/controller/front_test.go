@@ -85,6 +85,7 @@ func TestRouting(t *testing.T) {
 	s.do(http.MethodGet, "_/actions?limit="+strings.Repeat("1", 9000), "").refused(http.StatusRequestURITooLong,
 		"URI length exceeds the configured limit of 8192 characters")
 	s.do(http.MethodGet, "_/actions/a%2Fb", "").refused(http.StatusBadRequest, "The name of the entity contains illegal characters.")
+	s.do(http.MethodGet, "/api/v1/namespaces/-/actions", "").refused(http.StatusBadRequest, "The namespace contains illegal characters.")
 	s.do(http.MethodGet, "_/actions/"+strings.Repeat("a", 300), "").refused(http.StatusBadRequest, "Name segement longer than allowed: 300 > 256.")
 }
 

@@ -88,7 +88,6 @@ func (c *Controller) invokeAction(r *request) error {
 	if err != nil {
 		return err
 	}
-	r.Response().Header().Set(headerActivation, string(inv.ID))
 	if options.blocking {
 		return c.await(r, inv, options)
 	}
@@ -190,6 +189,7 @@ func (r *request) accepted(id whisk.ActivationID) error {
 // answerRecord answers with a record, or its result. An array goes bare, as from
 // OpenWhisk.
 func (r *request) answerRecord(record *whisk.Activation, options invokeOptions) error {
+	r.Response().Header().Set(headerActivation, string(record.ID))
 	status := statusOf(record.Response.Status)
 	result := record.Response.Result
 	if len(result) == 0 {

@@ -68,7 +68,7 @@ func TestInvokeRefused(t *testing.T) {
 		want       string
 	}{
 		{"none", ``, 404, "The requested resource does not exist."},
-		{"none/a", ``, 404, "The requested resource 'guest/none' does not exist."},
+		{"none/a", ``, 404, "The requested resource does not exist."},
 		{"final?timeout=0", ``, 400, badTimeout},
 		{"final?timeout=60001", ``, 400, badTimeout},
 		{"final?timeout=x", ``, 400, badTimeout},

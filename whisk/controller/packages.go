@@ -22,8 +22,11 @@ func (c *Controller) getPackage(r *request) error {
 		return err
 	}
 	found, err := findPackage(r.ctx(), c.config.Store, r.caller.Identity, name)
-	if err != nil {
-		return err
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return whisk.Errorf(whisk.NotFound, "The requested resource '%s' does not exist.", name.ID())
+	case err != nil:
+		return asked(err, name)
 	}
 	actions, err := store.List[*whisk.Action](r.ctx(), c.config.Store, store.Query{Path: contentPath(found.Package)})
 	if err != nil {
@@ -64,11 +67,10 @@ func checkBinding(ctx context.Context, tx store.Entities, who *whisk.Identity, p
 	}
 	name := p.Binding.FullName()
 	target, err := readablePackage(ctx, tx, who, name)
-	refused, _ := errors.AsType[*whisk.Error](err)
 	switch {
 	case errors.Is(err, store.ErrOtherKind):
 		return whisk.Errorf(whisk.Conflict, "Cannot bind to a resource that is not a package.")
-	case refused != nil && refused.Kind == whisk.NotFound:
+	case errors.Is(err, store.ErrNotFound):
 		return whisk.Errorf(whisk.BadRequest, "Binding references a package that does not exist.")
 	case err != nil:
 		return err

@@ -40,10 +40,13 @@ func (c *Controller) newRequest(e echo.Context) (*request, error) {
 		return r, nil
 	}
 	named, err := r.name("namespace")
-	if err == nil && named != whisk.Self {
+	switch {
+	case err != nil:
+		return nil, whisk.Errorf(whisk.BadRequest, "The namespace contains illegal characters.")
+	case named != whisk.Self:
 		r.namespace = named
 	}
-	return r, err
+	return r, nil
 }
 
 func (r *request) ctx() context.Context { return r.Request().Context() }

@@ -58,8 +58,7 @@ func checkRule(ctx context.Context, tx store.Entities, who *whisk.Identity, rule
 }
 
 func missingEnd(err error, what string, name whisk.FullyQualifiedName) error {
-	refused, _ := errors.AsType[*whisk.Error](err)
-	if errors.Is(err, store.ErrNotFound) || refused != nil && refused.Kind == whisk.NotFound {
+	if errors.Is(err, store.ErrNotFound) {
 		return whisk.Errorf(whisk.BadRequest, "%s %s does not exist", what, name)
 	}
 	return err
@@ -94,7 +93,11 @@ func setStatus(ctx context.Context, tx store.Entities, name whisk.FullyQualified
 	if err != nil || found.Status == status {
 		return err
 	}
-	if _, _, err := store.Get[*whisk.Trigger](ctx, tx, found.Trigger); err != nil {
+	_, _, err = store.Get[*whisk.Trigger](ctx, tx, found.Trigger)
+	if errors.Is(err, store.ErrNotFound) {
+		return whisk.Errorf(whisk.NotFound, "Only rules with existing triggers can be activated")
+	}
+	if err != nil {
 		return err
 	}
 	next := *found

@@ -51,9 +51,7 @@ func unresolved(err error) whisk.Response {
 }
 
 func isMissing(err error) bool {
-	refused, _ := errors.AsType[*whisk.Error](err)
-	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrOtherKind) ||
-		refused != nil && refused.Kind == whisk.NotFound
+	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrOtherKind)
 }
 
 // checkSequence wants a sequence to be finite, and made of what is there.

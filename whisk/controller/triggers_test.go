@@ -30,7 +30,7 @@ func TestTriggerLifecycle(t *testing.T) {
 
 	s.do(http.MethodDelete, "_/triggers/t", "").is(http.StatusOK)
 	assert.Equal(t, "inactive", s.do(http.MethodGet, "_/rules/r", "").is(http.StatusOK).field("status"), "of a rule without its trigger")
-	s.do(http.MethodPost, "_/rules/r", `{"status":"active"}`).refused(http.StatusNotFound, "The requested resource does not exist.")
+	s.do(http.MethodPost, "_/rules/r", `{"status":"active"}`).refused(http.StatusNotFound, "Only rules with existing triggers can be activated")
 }
 
 func TestRuleLifecycle(t *testing.T) {
