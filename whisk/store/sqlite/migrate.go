@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -36,10 +37,25 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	if _, err := provider.Up(ctx); err != nil {
+	if err := unhurried(ctx, db, func() error { _, err := provider.Up(ctx); return err }); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
+}
+
+// unhurried runs fn with commits that do not wait for the disk. A migration that
+// the loss of power undoes is whole still, and done again at the next start.
+func unhurried(ctx context.Context, db *sql.DB, fn func() error) error {
+	var before int
+	if err := db.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&before); err != nil {
+		return err
+	}
+	if _, err := db.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
+		return err
+	}
+	err := fn()
+	_, restored := db.ExecContext(ctx, fmt.Sprintf("PRAGMA synchronous = %d", before))
+	return errors.Join(err, restored)
 }
 
 // versionOf is 0 for a database that goose has not seen.

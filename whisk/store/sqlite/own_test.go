@@ -101,6 +101,17 @@ func TestLaterVersionIsRefused(t *testing.T) {
 	assert.ErrorContains(t, err, "database is of version 99, written by a later release")
 }
 
+// TestCommitsWaitForTheDisk: also those of a store that was just made.
+func TestCommitsWaitForTheDisk(t *testing.T) {
+	t.Parallel()
+	for sync, want := range map[Sync]int{SyncFull: 2, SyncNormal: 1} {
+		var got int
+		db := openDB(t, Config{Dir: t.TempDir(), Sync: sync})
+		require.NoError(t, db.writer.statements.row(t.Context(), "PRAGMA synchronous", nil, &got))
+		assert.Equal(t, want, got, "synchronous of the writer with Sync %d", sync)
+	}
+}
+
 func TestNewestIsTheLastMigration(t *testing.T) {
 	t.Parallel()
 	files, err := migrations.ReadDir("migrations")

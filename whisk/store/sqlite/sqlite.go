@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	_ "modernc.org/sqlite" // the driver
 
@@ -82,11 +83,18 @@ type DB struct {
 
 // Open opens the store, makes it if it is not there, and brings it up to date.
 // The error is store.ErrInUse when another process has it open.
-func Open(ctx context.Context, cfg Config) (*DB, error) {
+func Open(ctx context.Context, cfg Config) (*DB, error) { return openWithin(ctx, cfg, patience) }
+
+// patience is how long Open waits for the lock. Who has it may be about to end,
+// or be a command; and a child that another goroutine is just starting has all
+// our files until it is another program.
+const patience = time.Second
+
+func openWithin(ctx context.Context, cfg Config, patience time.Duration) (*DB, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	lock, err := lockDir(cfg.Dir)
+	lock, err := lockDir(ctx, cfg.Dir, patience)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -101,7 +109,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 // OpenBeside opens a store for an operator's command, whether or not a process
 // has it open.
 func OpenBeside(ctx context.Context, cfg Config) (store.Administration, error) {
-	db, err := Open(ctx, cfg)
+	db, err := openWithin(ctx, cfg, 0)
 	if errors.Is(err, store.ErrInUse) {
 		if db, err = connect(ctx, cfg); err != nil {
 			err = fmt.Errorf("open store: %w", err)
