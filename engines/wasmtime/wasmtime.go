@@ -61,8 +61,7 @@ func New(_ context.Context, config engine.Config) (engine.Precompiler, error) {
 	}
 	r.linker = C.wasmtime_linker_new(enginePointer(r.engine))
 	if err := r.defineHostFuncs(); err != nil {
-		C.wasmtime_linker_delete(r.linker)
-		r.engine.Close()
+		r.release()
 		return nil, err
 	}
 	r.ticker = startTicker(r.engine)
@@ -159,10 +158,14 @@ func (r *Runtime) Close(context.Context) error {
 		return nil
 	}
 	r.ticker.stop()
+	r.release()
+	return nil
+}
+
+func (r *Runtime) release() {
 	C.wasmtime_linker_delete(r.linker)
 	r.engine.Close()
 	r.dirty.close()
-	return nil
 }
 
 // goText takes a text that C allocated.
