@@ -197,6 +197,9 @@ func TestForeignNamespaces(t *testing.T) {
 	s.do(http.MethodGet, guest+"actions/shared/a", "", s.asOther).is(http.StatusOK)
 	assert.Equal(t, []string{"a"}, s.do(http.MethodGet, guest+"actions/shared/", "", s.asOther).names())
 	assert.Equal(t, []string{"shared"}, s.do(http.MethodGet, guest+"packages", "", s.asOther).names())
+	s.put("_/actions/shared/s", `{"exec":{"kind":"sequence","components":["/_/shared/a","/_/a"]}}`)
+	s.do(http.MethodPost, guest+"actions/shared/s", "", s.asOther).refused(http.StatusForbidden,
+		"The supplied authentication is not authorized to access 'guest/a'.")
 	got := s.do(http.MethodPost, guest+"actions/shared/a?blocking=true", "", s.asOther).is(http.StatusOK)
 	assert.Equal(t, "other", got.field("namespace"), "of who invokes")
 }

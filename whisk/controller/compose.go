@@ -214,6 +214,7 @@ func (s *composition) component(ctx context.Context, inv invoker.Invocation, tex
 func (s *composition) settle(id whisk.ActivationID, record *whisk.Activation, err error, textLate string) whisk.Response {
 	switch {
 	case errors.Is(err, invoker.ErrUnfinished):
+		s.activations = append(s.activations, string(id))
 		return failed(whisk.InternalError, fmt.Sprintf(textLate, id))
 	case err != nil:
 		return failed(whisk.InternalError, refusalOf(err).message)

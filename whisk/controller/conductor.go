@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"wasmwhisk/whisk"
-	"wasmwhisk/whisk/entitlement"
 	"wasmwhisk/whisk/invoker"
 )
 
@@ -96,7 +95,7 @@ func (s *composition) resolve(ctx context.Context, next step) (invoker.Invocatio
 	if s.tally.components >= maxComponents {
 		return invoker.Invocation{}, whisk.Errorf(whisk.BadRequest, textCompositionTooLong)
 	}
-	if err := s.accessible(ctx, name); err != nil {
+	if err := checkAccess(ctx, s.controller.config.Store, s.caller().Identity, name); err != nil {
 		return invoker.Invocation{}, whisk.Errorf(whisk.Forbidden, textStepNotAccessible, name.ID())
 	}
 	inv, err := s.part(ctx, name, boxed("value", next.Params))
@@ -104,20 +103,6 @@ func (s *composition) resolve(ctx context.Context, next step) (invoker.Invocatio
 		err = whisk.Errorf(whisk.NotFound, textStepNotFound, name.ID())
 	}
 	return inv, err
-}
-
-// accessible wants the package of an action to be there for the caller, or its
-// namespace to be the caller's.
-func (s *composition) accessible(ctx context.Context, name whisk.FullyQualifiedName) error {
-	who, ns := s.caller().Identity, name.Path.Namespace()
-	if pkg := name.Path.Package(); pkg != "" {
-		_, err := findPackage(ctx, s.controller.config.Store, who, packageName(ns, pkg))
-		return err
-	}
-	if !entitlement.Owns(who, name.Path) {
-		return entitlement.Forbidden(name.ID())
-	}
-	return nil
 }
 
 // stepName reads the name of an action as conductors may write it: "/ns/a",

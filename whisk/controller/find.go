@@ -54,6 +54,19 @@ func findAction(ctx context.Context, s store.Entities, who *whisk.Identity, name
 	return found, err
 }
 
+// checkAccess wants the package of an action to be there for somebody, or its
+// namespace to be theirs; whether there is such an action is another question.
+func checkAccess(ctx context.Context, s store.Entities, who *whisk.Identity, name whisk.FullyQualifiedName) error {
+	if pkg := name.Path.Package(); pkg != "" {
+		_, err := findPackage(ctx, s, who, packageName(name.Path.Namespace(), pkg))
+		return asked(err, name)
+	}
+	if !entitlement.Owns(who, name.Path) {
+		return entitlement.Forbidden(name.ID())
+	}
+	return nil
+}
+
 // asked has a refusal name what was asked for, not what was met on the way to it.
 func asked(err error, name whisk.FullyQualifiedName) error {
 	if isForbidden(err) {

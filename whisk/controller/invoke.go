@@ -117,10 +117,24 @@ func (c *Controller) requested(r *request, name whisk.FullyQualifiedName, payloa
 	if err != nil {
 		return invoker.Invocation{}, err
 	}
+	if err := c.checkComponents(r, found.action); err != nil {
+		return invoker.Invocation{}, err
+	}
 	if err := checkFinal(found.action, found.parameters(), payload); err != nil {
 		return invoker.Invocation{}, err
 	}
 	return found.invocation(r.caller, payload)
+}
+
+// checkComponents refuses a sequence that has parts which the caller may not
+// invoke. Parts that are not there end it when it gets to them.
+func (c *Controller) checkComponents(r *request, a *whisk.Action) error {
+	for _, name := range a.Exec.Components {
+		if err := checkAccess(r.ctx(), c.config.Store, r.caller.Identity, name); isForbidden(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // invocable finds an action that somebody may invoke.

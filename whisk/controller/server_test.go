@@ -71,6 +71,8 @@ func TestStopInterruptsCompositions(t *testing.T) {
 	record, err := s.store.Activation(t.Context(), whisk.Guest, whisk.ActivationID(id))
 	require.NoError(t, err, "what was accepted is recorded")
 	assert.Equal(t, whisk.InternalError, record.Response.Status)
+	require.Len(t, record.Logs, 1)
+	assert.JSONEq(t, `{"error":"Timeout reached when retrieving activation `+record.Logs[0]+` for sequence component."}`, string(record.Response.Result))
 }
 
 func TestSlowBodiesEnd(t *testing.T) {
