@@ -41,6 +41,7 @@ type member struct {
 
 	load   int    // activations that run, guarded by the runner's lock
 	served uint64 // the same
+	used   time.Time
 }
 
 var errClosed = errors.New("runner is closed")
@@ -187,6 +188,22 @@ func (r *Runner) weigh(limit int64) {
 	}
 }
 
+// dismissIdle ends the processes that had nothing to do for so long.
+func (r *Runner) dismissIdle(limit time.Duration) {
+	if limit == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.members = slices.DeleteFunc(r.members, func(m *member) bool {
+		idle := m.load == 0 && m.isMade() && m.err == nil && time.Since(m.used) > limit
+		if idle {
+			m.stop(errStopped)
+		}
+		return idle
+	})
+}
+
 // dismiss has the process get no activations any more.
 func (r *Runner) dismiss(m *member) {
 	r.mu.Lock()
@@ -200,6 +217,7 @@ func (r *Runner) release(m *member) {
 	r.mu.Lock()
 	m.load--
 	m.served++
+	m.used = time.Now()
 	idle, old := m.load == 0, r.supervisor.config.worn(m)
 	if old {
 		r.members = slices.DeleteFunc(r.members, func(other *member) bool { return other == m })

@@ -13,6 +13,8 @@
 // to what its action was granted. What it sends is bounded and checked; if it is
 // not in order the worker is killed. What runs in a worker that ends fails, and
 // nothing else; the next activation gets another worker.
+//
+// A runner's lock comes before its processes'.
 package worker
 
 import (
@@ -64,6 +66,10 @@ type Config struct {
 	// its place, and RecycleBytes is how much memory it may keep; 0 means any.
 	RecycleAfter uint64
 	RecycleBytes int64
+
+	// Idle is how long a process stays that has nothing to do; 0 means for as
+	// long as its runner. The next activation gets another.
+	Idle time.Duration
 
 	// Grace is how long after its deadline an activation may still end by
 	// itself before its process is killed; 0 means [DefaultGrace].
@@ -263,10 +269,12 @@ func (s *Supervisor) spare() {
 	}
 }
 
-// watchEvery is how long a process may have more RAM than it should.
+// watchEvery is how long a process may have more RAM than it should, or be idle for
+// longer.
 const watchEvery = 200 * time.Millisecond
 
-// watch looks after the RAM of processes at work until the supervisor is closed.
+// watch looks after the RAM of processes at work, and after idle ones, until the
+// supervisor is closed.
 func (s *Supervisor) watch() {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
@@ -277,6 +285,7 @@ func (s *Supervisor) watch() {
 		case <-ticker.C:
 			for _, r := range s.openRunners() {
 				r.weigh(s.config.MemoryBytes)
+				r.dismissIdle(s.config.Idle)
 			}
 		}
 	}

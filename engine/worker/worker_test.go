@@ -289,6 +289,15 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+func TestIdleProcessesEnd(t *testing.T) {
+	t.Parallel()
+	r := newSupervisor(t, "wazero", func(c *Config) { c.Idle = time.Nanosecond }).open(t, reactor(echoes), sandbox.Policy{})
+	for range 2 {
+		require.NoError(t, r.Run(t.Context(), activation(`{}`)).Err)
+		require.Eventually(t, func() bool { return r.pid() == 0 }, time.Minute, time.Millisecond)
+	}
+}
+
 func TestSparesThatDied(t *testing.T) {
 	t.Parallel()
 	s := newSupervisor(t, "wazero", func(c *Config) { c.Prestarted = 1 })

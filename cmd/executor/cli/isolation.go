@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -46,6 +47,7 @@ func (s *settings) addIsolation(f *pflag.FlagSet) {
 	f.StringVar(&s.wasmerWorker, "wasmer-worker", "", "`PROGRAM` that has the engine wasmer (default: wasmer-worker beside this one, or in ../libexec/wasmwhisk)")
 	f.Int64Var(&s.workers.MemoryBytes, "worker-memory", worker.DefaultMemoryBytes, "RAM of a worker process, in `BYTES`; one that has more is killed")
 	f.IntVar(&s.workers.Prestarted, "worker-spares", 1, "worker processes that wait for an action")
+	f.DurationVar(&s.workers.Idle, "worker-idle", 5*time.Minute, "end a worker process that had nothing to do for so long; 0 keeps it with its container")
 	f.Uint64Var(&s.workers.RecycleAfter, "worker-activations", 0, "replace a worker process after so many activations (default: no bound)")
 }
 
