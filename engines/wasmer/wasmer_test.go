@@ -22,7 +22,7 @@ func TestEngine(t *testing.T) { enginetest.Run(t, open, enginetest.Options{}) }
 
 // TestEndurance takes a minute; the rest of the suite is short.
 func TestEndurance(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		t.Skip("a long test")
 	}
 	enginetest.Endure(t, open, enginetest.Endurance{Activations: 100_000, Traps: 10_000})

@@ -1,0 +1,5 @@
+//go:build race
+
+package wasmer_test
+
+const raceDetector = true
