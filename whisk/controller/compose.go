@@ -93,12 +93,12 @@ func (p composer) begin(inv invoker.Invocation) (<-chan ending, error) {
 	}
 	ended := make(chan ending, 1)
 	c.composers.Go(func() {
-		defer inv.Ended()
 		record, err := p.compose(c.composing, inv, &tally{})
 		if err != nil {
 			c.config.Logger.Error("activation record is lost",
 				slog.String("activation_id", string(inv.ID)), slog.Any("error", err))
 		}
+		inv.Ended() // before the caller, who may ask for the next then
 		ended <- ending{record, err}
 	})
 	return ended, nil

@@ -101,6 +101,7 @@ func TestFaultsOfTheInvoker(t *testing.T) {
 	got := s.do(http.MethodPost, "_/actions/seq?blocking=true", "").is(http.StatusInternalServerError)
 	assert.Contains(t, got.body, `"response":{"result":{"error":"There was an internal server error."}`)
 	assert.Contains(t, log.String(), "composition panicked")
+	assert.Equal(t, "0", s.do(http.MethodGet, "/activation/count", "").body, "nothing is left")
 }
 
 func TestFullNodes(t *testing.T) {

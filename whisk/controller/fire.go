@@ -112,9 +112,5 @@ func (c *Controller) invokeByRule(r *request, rule string, link whisk.RuleLink, 
 	if err != nil {
 		return inv, err
 	}
-	if err := c.runnerOf(inv.Action).Accept(r.ctx(), inv); err != nil {
-		inv.Ended()
-		return inv, err
-	}
-	return inv, nil
+	return inv, c.acceptLater(r, inv)
 }

@@ -172,11 +172,28 @@ func (a *reached) invocation(who caller, payload []byte) (invoker.Invocation, er
 
 // accept answers once it is durable that there will be a record.
 func (c *Controller) accept(r *request, inv invoker.Invocation) error {
-	if err := c.runnerOf(inv.Action).Accept(r.ctx(), inv); err != nil {
-		inv.Ended()
+	if err := c.acceptLater(r, inv); err != nil {
 		return err
 	}
 	return r.accepted(inv.ID)
+}
+
+func (c *Controller) acceptLater(r *request, inv invoker.Invocation) error {
+	return handOver(inv, func() error { return c.runnerOf(inv.Action).Accept(r.ctx(), inv) })
+}
+
+// handOver gives an invocation to what runs it. If that does not take it, there
+// is nothing left of it.
+func handOver(inv invoker.Invocation, give func() error) error {
+	taken := false
+	defer func() {
+		if !taken { // by an error, or a panic
+			inv.Ended()
+		}
+	}()
+	err := give()
+	taken = err == nil
+	return err
 }
 
 // await answers with the record, or only says that there will be one if that
@@ -184,13 +201,19 @@ func (c *Controller) accept(r *request, inv invoker.Invocation) error {
 func (c *Controller) await(r *request, inv invoker.Invocation, options invokeOptions) error {
 	ctx, cancel := context.WithTimeout(r.ctx(), options.timeout)
 	defer cancel()
-	record, err := c.runnerOf(inv.Action).Invoke(ctx, inv)
-	switch {
-	case errors.Is(err, invoker.ErrUnfinished):
-		return r.accepted(inv.ID)
-	case err != nil:
-		inv.Ended()
+	var record *whisk.Activation // nil while it is not finished
+	err := handOver(inv, func() (err error) {
+		record, err = c.runnerOf(inv.Action).Invoke(ctx, inv)
+		if errors.Is(err, invoker.ErrUnfinished) {
+			return nil
+		}
 		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case record == nil:
+		return r.accepted(inv.ID)
 	}
 	return r.answerRecord(record, options)
 }

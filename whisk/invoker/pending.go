@@ -102,8 +102,10 @@ func (p *Pending) settle(e ended, began time.Time) {
 	p.record = record
 }
 
+// end tells that there is nothing left to do: first who counts, so that a caller
+// who has its answer may ask for the next.
 func (p *Pending) end() {
-	close(p.done)
+	defer close(p.done)
 	if p.invocation.Ended != nil {
 		p.invocation.Ended()
 	}
