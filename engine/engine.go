@@ -115,6 +115,11 @@ type Config struct {
 	// them; 0 means [DefaultIdleBytes]. With less of it new instances take longer.
 	IdleBytes int64
 
+	// CopyCode has machine code of artefacts copied into memory even if the engine
+	// could map it from their files, which takes a fraction of the time, where
+	// it relies on the engine's internals.
+	CopyCode bool
+
 	// CheckResets has every Reset compare all of the memory and the globals
 	// with what the instance started with, and panic at a difference: that
 	// would be a fault of the engine, which lets guests see each other. It

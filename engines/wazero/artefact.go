@@ -18,11 +18,11 @@ import (
 )
 
 // artefactForm changes with the files of an artefact and what is in them.
-const artefactForm = 2
+const artefactForm = 3
 
 // The files of an artefact.
 const (
-	codeFile     = "code"     // as wazero writes machine code
+	codeFile     = "code"     // what wazero wrote, see alignCode
 	skeletonFile = "skeleton" // the module without its code
 	memoryFile   = "memory"   // its initial content
 	detailsFile  = "details"
@@ -56,6 +56,10 @@ func writeArtefact(ctx context.Context, dir string, source []byte, c code) error
 	if err != nil {
 		return err
 	}
+	written, err := os.ReadFile(compiled)
+	if err != nil {
+		return fmt.Errorf("write artefact: %w", err)
+	}
 	id := sha256.Sum256(c.Binary)
 	skeleton, err := rewrite.Skeleton(c.Binary, id[:])
 	if err != nil {
@@ -73,7 +77,7 @@ func writeArtefact(ctx context.Context, dir string, source []byte, c code) error
 		return fmt.Errorf("write artefact: %w", err)
 	}
 	return errors.Join(
-		os.Rename(compiled, filepath.Join(dir, codeFile)),
+		os.WriteFile(filepath.Join(dir, codeFile), alignCode(written), 0o600),
 		os.RemoveAll(filepath.Join(dir, "compiling")),
 		os.RemoveAll(filepath.Join(dir, "naming")),
 		os.WriteFile(filepath.Join(dir, skeletonFile), skeleton, 0o600),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -21,6 +22,8 @@ type loader struct {
 	cache wazero.CompilationCache
 	root  string // made by us, removed by close
 	dir   string // below root, where wazero looks code up
+
+	mapped bool // wazero reads through mappingCache
 
 	// loading has a lock for each artefact, or for several that share one.
 	// wazero publishes a module that it loads before its entry points are made:
@@ -75,33 +78,49 @@ func newLoader(ctx context.Context, config engine.Config) (_ *loader, err error)
 	if err != nil {
 		return nil, err
 	}
+	mapped := !config.CopyCode && interpose(cache)
 	rt, err := newRuntime(ctx, config, "compiler", wazero.NewRuntimeConfigCompiler().WithCompilationCache(cache))
 	if err != nil {
 		return nil, err
 	}
-	return &loader{Runtime: rt, cache: cache, root: root, dir: dir}, nil
+	return &loader{Runtime: rt, cache: cache, root: root, dir: dir, mapped: mapped}, nil
 }
 
-// load links the code of an artefact where wazero looks for it, and has wazero
+// load offers the code of an artefact where wazero looks for it, and has wazero
 // compile the skeleton, which then only reads the code.
 func (l *loader) load(ctx context.Context, a artefact) (engine.Module, error) {
-	link := filepath.Join(l.dir, a.Name)
-	mu := &l.loading[crc32.ChecksumIEEE([]byte(link))%uint32(len(l.loading))]
+	offer := filepath.Join(l.dir, a.Name)
+	mu := &l.loading[crc32.ChecksumIEEE([]byte(offer))%uint32(len(l.loading))]
 	mu.Lock()
 	defer mu.Unlock()
-	if err := os.Symlink(a.code, link); err != nil {
-		return nil, fmt.Errorf("link artefact: %w", err)
+	defer os.Remove(offer)
+	before, err := l.offer(a.code, offer)
+	if err != nil {
+		return nil, fmt.Errorf("offer artefact: %w", err)
 	}
-	defer os.Remove(link)
 	m, err := l.compile(neverCompile(ctx), a.prepared())
 	if err != nil {
 		return nil, fmt.Errorf("load artefact: %v", err) //nolint:errorlint // not to be taken for the binary's fault
 	}
 	// wazero puts what it compiled in the place of what it looked for.
-	if target, err := os.Readlink(link); err != nil || target != a.code {
+	if after, err := os.Lstat(offer); err != nil || !os.SameFile(before, after) {
 		return nil, errors.Join(errCompiled, m.Close(ctx))
 	}
 	return m, nil
+}
+
+// offer leaves a link to a code file, or its content as wazero reads it alone.
+func (l *loader) offer(code, at string) (fs.FileInfo, error) {
+	var err error
+	if l.mapped {
+		err = os.Symlink(code, at)
+	} else {
+		err = restoreCode(code, at)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.Lstat(at)
 }
 
 var (

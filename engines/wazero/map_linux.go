@@ -105,3 +105,15 @@ func (f *imageFile) close() {
 	}
 	_ = unix.Close(f.fd)
 }
+
+// mapCode has a part of a file take the place of code, which a whole mapping
+// begins with. The page tables are filled at once; a guest would fault its way
+// through them. Where files must not be executed nothing happens but the error.
+func mapCode(code []byte, f *os.File, offset int64) error {
+	_, err := unix.MmapPtr(int(f.Fd()), offset, unsafe.Pointer(unsafe.SliceData(code)), uintptr(len(code)),
+		unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_POPULATE)
+	if err != nil {
+		return fmt.Errorf("map machine code: %w", err)
+	}
+	return nil
+}

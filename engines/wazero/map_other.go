@@ -4,6 +4,7 @@ package wazero
 
 import (
 	"errors"
+	"os"
 	"sync"
 )
 
@@ -26,6 +27,8 @@ func newImageFile([]byte) (*imageFile, error) { return nil, errors.ErrUnsupporte
 func (*imageFile) view() []byte               { return nil }
 func (*imageFile) mapInto([]byte) error       { return errors.ErrUnsupported }
 func (*imageFile) close()                     {}
+
+func mapCode([]byte, *os.File, int64) error { return errors.ErrUnsupported }
 
 // dirtyFinder finds nothing here.
 type dirtyFinder struct{ scratch *sync.Pool }

@@ -2,8 +2,8 @@
 // interpreted. It is the default engine.
 //
 // A context that ends stops a guest at its next loop header or call of a host
-// function; wazero looks nowhere else. Nothing here relies on wazero's
-// internals.
+// function; wazero looks nowhere else. Only interpose relies on wazero's
+// internals, and does without if they are others.
 package wazero
 
 import (

@@ -1,0 +1,122 @@
+package wazero
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tetratelabs/wazero"
+
+	"wasmwhisk/engine"
+	"wasmwhisk/internal/wat"
+)
+
+// large is a module with more machine code than is read; f gives 9.
+func large() []byte {
+	var src strings.Builder
+	src.WriteString(`(module (memory (export "memory") 1)`)
+	for i := range 3000 {
+		fmt.Fprintf(&src, "(func $f%d (param i32) (result i32) (local.get 0)%s)\n", i,
+			strings.Repeat("(i32.mul (local.get 0)) (i32.rotl (i32.const 3)) (i32.xor (local.get 0))", 30))
+	}
+	src.WriteString(`(func (export "f") (result i32) (drop (call $f2999 (i32.const 1))) (i32.const 9)))`)
+	return wat.Must(src.String())
+}
+
+// TestLoadMapsCode pins wazero's internals that interpose relies on, and its form
+// of machine code on disk.
+func TestLoadMapsCode(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("code is mapped on Linux only")
+	}
+	c := newTestCompiler(t)
+	dir := precompiled(t, c, large())
+	m, err := c.Load(t.Context(), nil, dir)
+	require.NoError(t, err)
+	code, err := os.Stat(filepath.Join(dir, codeFile))
+	require.NoError(t, err)
+	require.Greater(t, code.Size(), int64(mappedCodeBytes+codePage))
+	maps, err := os.ReadFile("/proc/self/maps")
+	require.NoError(t, err)
+	require.Regexp(t, `r-xp .* `+filepath.Join(dir, codeFile), string(maps))
+	require.NoError(t, os.RemoveAll(dir), "as eviction does")
+	require.EqualValues(t, 9, result(t, m))
+}
+
+func TestLoadCopiesCodeIfTold(t *testing.T) {
+	t.Parallel()
+	c, err := NewCompiler(t.Context(), engine.Config{CopyCode: true})
+	require.NoError(t, err)
+	defer c.Close(t.Context())
+	dir := precompiled(t, c, large())
+	m, err := c.Load(t.Context(), nil, dir)
+	require.NoError(t, err)
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err == nil {
+		require.NotContains(t, string(maps), dir)
+	}
+	require.EqualValues(t, 9, result(t, m))
+
+	require.NoError(t, os.Remove(filepath.Join(dir, codeFile)))
+	_, err = c.Load(t.Context(), nil, dir)
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestInterposeLeavesAloneWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	for name, cache := range map[string]wazero.CompilationCache{
+		"another type":  struct{ wazero.CompilationCache }{},
+		"another field": &struct{ wazero.CompilationCache }{},
+		"no directory":  wazero.NewCompilationCache(),
+		"another method": &struct {
+			wazero.CompilationCache
+			fileCache interface{ Evict() }
+		}{},
+	} {
+		require.False(t, interpose(cache), name)
+	}
+}
+
+func TestCodeReaderRefusesWhatIsCutOff(t *testing.T) {
+	t.Parallel()
+	c := newTestCompiler(t)
+	whole, err := os.ReadFile(filepath.Join(precompiled(t, c, seven), codeFile))
+	require.NoError(t, err)
+	for n := range footerBytes {
+		_, err := readBack(t, whole[:n])
+		require.Error(t, err, "of a file of %d bytes", n)
+	}
+}
+
+func readBack(t *testing.T, text []byte) ([]byte, error) {
+	path := filepath.Join(t.TempDir(), codeFile)
+	require.NoError(t, os.WriteFile(path, text, 0o600))
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	r, err := newCodeReader(f)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
+
+// FuzzCodeFile has any bytes come back that wazero may write, and looks at any
+// bytes as a code file.
+func FuzzCodeFile(f *testing.F) {
+	f.Add([]byte("WAZEVO\x03dev\x01\x00\x00\x00offset88\x04\x00\x00\x00\x00\x00\x00\x00codesum_"))
+	f.Add([]byte("WAZEVO"))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got, err := readBack(t, alignCode(text))
+		require.NoError(t, err)
+		require.Equal(t, string(text), string(got))
+		_, _ = readBack(t, text)
+	})
+}
