@@ -35,7 +35,8 @@ type guests struct {
 	mu          sync.Mutex
 	invocations []invoker.Invocation
 	precompiled []whisk.Digest
-	held        chan struct{} // closed when actions that wait may go on
+	last        whisk.Timestamp // start of an activation
+	held        chan struct{}   // closed when actions that wait may go on
 	running     sync.WaitGroup
 }
 
@@ -101,7 +102,7 @@ func (g *guests) run(inv invoker.Invocation) *whisk.Activation {
 		response.Result = conducted(inv.Arguments)
 	}
 	response.Size = len(response.Result)
-	now, took := whisk.At(time.Now()), int64(7)
+	now, took := g.start(), int64(7)
 	annotations := whisk.Parameters(nil).With("path", inv.Action.FullName().ID()).
 		With("kind", inv.Action.Exec.Kind).With("limits", inv.Action.Limits)
 	for _, a := range []struct{ key, value string }{{"causedBy", inv.CausedBy}, {"binding", inv.Binding}} {
@@ -114,6 +115,14 @@ func (g *guests) run(inv invoker.Invocation) *whisk.Activation {
 		ID: inv.ID, Cause: inv.Cause, Start: now, End: now + 7, Duration: &took, Response: response,
 		Logs: []string{"2026-01-01T00:00:00.000000000Z stdout: hello"}, Annotations: annotations,
 	}
+}
+
+// start is a time after all those before, so that the order of records is known.
+func (g *guests) start() whisk.Timestamp {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.last = max(g.last+1, whisk.At(time.Now()))
+	return g.last
 }
 
 // conducted asks for the actions that the argument "steps" names, one after the
