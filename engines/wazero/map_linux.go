@@ -61,18 +61,31 @@ func (f *imageFile) write(contents []byte) error {
 	if err := unix.Ftruncate(f.fd, int64(roundUp(len(contents)))); err != nil {
 		return err
 	}
-	for from := 0; from < len(contents); from += sparseBytes {
-		page := contents[from:min(from+sparseBytes, len(contents))]
-		if isZero(page) {
-			continue
-		}
-		if _, err := unix.Pwrite(f.fd, page, int64(from)); err != nil {
+	for from, to := nextWritten(contents, 0); from < to; from, to = nextWritten(contents, to) {
+		n, err := unix.Pwrite(f.fd, contents[from:to], int64(from))
+		if err != nil {
 			return err
 		}
+		to = from + n
 	}
 	const seals = unix.F_SEAL_WRITE | unix.F_SEAL_GROW | unix.F_SEAL_SHRINK | unix.F_SEAL_SEAL
 	_, err := unix.FcntlInt(uintptr(f.fd), unix.F_ADD_SEALS, seals)
 	return err
+}
+
+// nextWritten gives the next pages, at or after one, that are not zeros.
+func nextWritten(contents []byte, at int) (from, to int) {
+	for from = at; from < len(contents) && isZero(pageAt(contents, from)); {
+		from += sparseBytes
+	}
+	for to = from; to < len(contents) && !isZero(pageAt(contents, to)); {
+		to += sparseBytes
+	}
+	return min(from, len(contents)), min(to, len(contents))
+}
+
+func pageAt(contents []byte, from int) []byte {
+	return contents[from:min(from+sparseBytes, len(contents))]
 }
 
 func isZero(page []byte) bool {
