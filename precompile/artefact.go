@@ -12,8 +12,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -175,12 +177,11 @@ func compare(got, want []fileInfo) error {
 // describe lists the files of an artefact but for its header, by path.
 func describe(root string) ([]fileInfo, error) {
 	var files []fileInfo
-	buf := make([]byte, 64<<10)
 	err := eachFile(root, func(path string, info fs.FileInfo) error {
 		if path == headerFile {
 			return nil
 		}
-		digest, err := digestFile(filepath.Join(root, path), buf)
+		digest, err := digestFile(filepath.Join(root, path))
 		files = append(files, fileInfo{Path: filepath.ToSlash(path), Size: info.Size(), Digest: digest})
 		return err
 	})
@@ -216,28 +217,58 @@ func eachFile(root string, visit func(path string, info fs.FileInfo) error) erro
 	})
 }
 
-// digestFile takes two checksums of different polynomials, 64 bits together.
-// They are there against damage; against others there is the directory's mode.
-// SHA-256 would take longer than wazero takes to load the file.
-func digestFile(path string, buf []byte) (string, error) {
-	f, err := os.Open(path)
+// digestFile takes two checksums of different polynomials, 64 bits together, side
+// by side. They are there against damage; against others there is the directory's
+// mode. SHA-256 would take longer than wazero takes to load the file.
+func digestFile(path string) (string, error) {
+	content, err := mapFile(path)
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
-	castagnoli := crc32.MakeTable(crc32.Castagnoli)
-	var a, b uint32
-	for {
-		n, err := f.Read(buf)
-		a = crc32.Update(a, crc32.IEEETable, buf[:n])
-		b = crc32.Update(b, castagnoli, buf[:n])
-		if err == io.EOF {
-			return fmt.Sprintf("%08x%08x", a, b), nil
-		}
-		if err != nil {
-			return "", err
-		}
+	defer unmapFile(content)
+	var ieee, castagnoli uint32
+	var unread error
+	var other sync.WaitGroup
+	other.Go(func() { ieee, unread = checksum(content, crc32.IEEETable) })
+	castagnoli, err = checksum(content, crc32.MakeTable(crc32.Castagnoli))
+	other.Wait()
+	return fmt.Sprintf("%08x%08x", ieee, castagnoli), errors.Join(unread, err)
+}
+
+// mapFile saves the copy that reading makes, which takes as long as a checksum.
+func mapFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
 	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 { // which cannot be mapped
+		return nil, err
+	}
+	content, err := syscall.Mmap(int(f.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_PRIVATE)
+	if err != nil {
+		return nil, fmt.Errorf("map %s: %w", path, err)
+	}
+	return content, nil
+}
+
+func unmapFile(content []byte) {
+	if content != nil {
+		_ = syscall.Munmap(content)
+	}
+}
+
+// checksum has a file that was cut off meanwhile, or that the disk does not give,
+// end in an error rather than end the process.
+func checksum(content []byte, table *crc32.Table) (sum uint32, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("read mapped file: %v", p)
+		}
+	}()
+	return crc32.Checksum(content, table), nil
 }
 
 // tighten takes from others what the process's umask may have given them of an
