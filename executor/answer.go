@@ -2,6 +2,7 @@ package executor
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -66,13 +67,20 @@ func (e *Executor) fail(err error, c echo.Context) {
 	}
 }
 
+// refusal gives an error the form in which its caller gets it, and tells the log
+// what the caller does not learn.
+func (e *Executor) refusal(ctx context.Context, path string, err error) *whisk.Error {
+	refused := refusal(err)
+	if refused.Kind == whisk.Internal && ctx.Err() == nil {
+		e.config.Logger.LogAttrs(ctx, slog.LevelError, "request failed",
+			slog.String("path", shorten(path)), slog.Any("error", err))
+	}
+	return refused
+}
+
 // refuse answers with an error.
 func (e *Executor) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	refused := refusal(err)
-	if refused.Kind == whisk.Internal && r.Context().Err() == nil {
-		e.config.Logger.LogAttrs(r.Context(), slog.LevelError, "request failed",
-			slog.String("path", shorten(r.URL.Path)), slog.Any("error", err))
-	}
+	refused := e.refusal(r.Context(), r.URL.Path, err)
 	if refused.Kind == whisk.Unavailable {
 		w.Header().Set("Connection", "close")
 	}

@@ -83,7 +83,7 @@ func TestActivationOf(t *testing.T) {
 		{"POST", "/a/init", "", false},
 		{"POST", "/a/run/", "", false},
 	} {
-		id, ok := activationOf(httptest.NewRequest(tc.method, tc.target, http.NoBody))
+		id, ok := activationOf(httptest.NewRequest(tc.method, tc.target, http.NoBody), multiplexed{})
 		assert.Equal(t, tc.ok, ok, "activationOf(%s %s)", tc.method, tc.target)
 		assert.Equal(t, tc.id, id, "activationOf(%s %s)", tc.method, tc.target)
 	}

@@ -8,8 +8,11 @@
 // code and logs: every activation runs in a fresh sandbox (package sandbox), on
 // a module shared by all who use it (package pool).
 //
+// Activations are served past net/http where their requests are of the plainest
+// form (type loop); everything else is net/http's and the router's.
+//
 // Locks are taken in this order: executor, servers; registry, container;
-// containerLogs, ring.
+// containerLogs, ring; lookout, limitedConn.
 package executor
 
 import (
@@ -39,6 +42,7 @@ type Executor struct {
 	metrics    *metrics
 	gate       *gate
 	connLimit  chan struct{} // one element for each connection served
+	buffers    sync.Pool     // of *[loopBytes]byte
 
 	ports      *portFront
 	background sync.WaitGroup
@@ -84,6 +88,7 @@ func New(config Config) (*Executor, error) {
 		receiver:  newReceiver(config.HTTP.UploadBytes),
 		gate:      newGate(),
 		connLimit: make(chan struct{}, config.HTTP.Connections),
+		buffers:   sync.Pool{New: func() any { return new([loopBytes]byte) }},
 		servers:   map[*server]struct{}{},
 		sweeping:  make(chan struct{}),
 		stopped:   make(chan struct{}),

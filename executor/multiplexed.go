@@ -23,12 +23,12 @@ type multiplexed struct {
 	router http.Handler
 }
 
-func newMultiplexed(e *Executor) http.Handler {
+func newMultiplexed(e *Executor) activator {
 	front := e.newEcho()
 	m := multiplexed{e, front}
 	front.POST("/start", e.gated(m.start))
 	front.POST("/:id/init", e.gated(m.init))
-	front.POST("/:id/run", func(c echo.Context) error { return m.run(c.Response(), c.Request(), c.Param("id")) })
+	front.POST("/:id/run", func(c echo.Context) error { return e.receiveRun(c.Response(), c.Request(), m, c.Param("id")) })
 	front.POST("/:id/destroy", e.gated(m.destroy))
 	front.GET("/:id/logs", m.logs)
 	return m
@@ -37,24 +37,12 @@ func newMultiplexed(e *Executor) http.Handler {
 // ServeHTTP serves activations itself: a router, its context and its middleware
 // would take a tenth of the time.
 func (m multiplexed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id, ok := activationOf(r)
-	if !ok {
-		m.router.ServeHTTP(w, r)
-		return
-	}
-	defer m.e.recovered(w, r)
-	if err := m.run(w, r, id); err != nil {
-		m.e.refuse(w, r, err)
-	}
+	m.e.activateOr(m.router, m, w, r)
 }
 
-// activationOf tells whether a request is plainly a POST /{id}/run. What is
-// spelled in another way is the router's.
-func activationOf(r *http.Request) (id string, ok bool) {
-	if r.Method != http.MethodPost || r.URL.RawPath != "" {
-		return "", false
-	}
-	id, ok = strings.CutSuffix(r.URL.Path, "/run")
+// activationAt knows /{id}/run.
+func (m multiplexed) activationAt(path string) (id string, ok bool) {
+	id, ok = strings.CutSuffix(path, "/run")
 	if !ok || len(id) < 2 || strings.LastIndexByte(id, '/') != 0 {
 		return "", false
 	}
@@ -96,7 +84,7 @@ func (m multiplexed) init(c echo.Context) error {
 	return m.e.serveInit(c, ct, decoderOf(received.body))
 }
 
-func (m multiplexed) run(w http.ResponseWriter, r *http.Request, id string) error {
+func (m multiplexed) activate(_ context.Context, id string, serve func(*container) error) error {
 	if !m.e.gate.enter() {
 		return errDraining()
 	}
@@ -106,17 +94,7 @@ func (m multiplexed) run(w http.ResponseWriter, r *http.Request, id string) erro
 		return &whisk.Error{Kind: whisk.NotReady, Message: whisk.TextNoAction}
 	}
 	defer m.e.containers.release(ct)
-	return m.e.receiveRun(w, r, ct)
-}
-
-// receiveRun reads the body of a /run and serves it.
-func (e *Executor) receiveRun(w http.ResponseWriter, r *http.Request, ct *container) error {
-	received, err := e.receiver.receive(r, e.config.Limits.runBytes())
-	if err != nil {
-		return err
-	}
-	defer received.free()
-	return e.serveRun(w, r, ct, func() (runRequest, error) { return decodeRun(received.body) })
+	return serve(ct)
 }
 
 // destroy removes a container. That it is not there is as good.

@@ -39,23 +39,36 @@ func (e *Executor) observedInit(c echo.Context, ct *container, decode func() (in
 
 // serveRun answers a /run of a container.
 func (e *Executor) serveRun(w http.ResponseWriter, r *http.Request, ct *container, decode func() (runRequest, error)) error {
-	t := timings{spans: make([]span, 0, 3)}
+	var t timings
+	result, err := e.activate(r.Context(), ct, &t, decode)
+	if len(t.spans) > 0 {
+		setTiming(w, &t)
+	}
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, result)
+}
+
+// activate runs a request in a container and gives the body of its answer. There
+// are no timings if it was refused before.
+func (e *Executor) activate(ctx context.Context, ct *container, t *timings, decode func() (runRequest, error)) ([]byte, error) {
 	began := time.Now()
 	req, err := decode()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	t.since(phaseDecode, began)
 	if len(req.input) > e.config.Limits.PayloadBytes {
-		return tooLarge(int64(len(req.input)), int64(e.config.Limits.PayloadBytes))
+		return nil, tooLarge(int64(len(req.input)), int64(e.config.Limits.PayloadBytes))
 	}
-	out, err := e.run(r.Context(), ct, req, began, &t)
-	setTiming(w, &t)
-	e.report(r.Context(), ct, req, out, err, &t, time.Since(began))
+	t.spans = make([]span, 0, 3)
+	t.since(phaseDecode, began)
+	out, err := e.run(ctx, ct, req, began, t)
+	e.report(ctx, ct, req, out, err, t, time.Since(began))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return answer(w, http.StatusOK, e.result(out))
+	return e.result(out), nil
 }
 
 // report tells the metrics and the log of an activation. That one went well is

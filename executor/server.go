@@ -19,6 +19,7 @@ import (
 type server struct {
 	http     *http.Server
 	listener net.Listener
+	loops    *loops                  // in front of net/http, nil for none
 	cancel   context.CancelCauseFunc // of all requests
 	done     chan struct{}           // closed when nothing is accepted any more
 }
@@ -39,11 +40,18 @@ func (e *Executor) serve(ctx context.Context, address string, handler http.Handl
 	if err != nil {
 		return nil, err
 	}
+	return e.serveOn(listener, handler, id), nil
+}
+
+// serveOn serves what a listener accepts. The activations of an activator have
+// loops in front of net/http.
+func (e *Executor) serveOn(listener net.Listener, handler http.Handler, id string) *server {
 	limits := e.config.HTTP
 	base, cancel := context.WithCancelCause(context.WithValue(context.Background(), containerKey{}, id))
+	limited := &limitedListener{Listener: listener, slots: e.connLimit, write: limits.Write, closed: make(chan struct{})}
 	s := &server{
 		cancel:   cancel,
-		listener: &limitedListener{Listener: listener, slots: e.connLimit, write: limits.Write, closed: make(chan struct{})},
+		listener: limited,
 		done:     make(chan struct{}),
 		http: &http.Server{
 			Handler:           handler,
@@ -55,6 +63,11 @@ func (e *Executor) serve(ctx context.Context, address string, handler http.Handl
 			ErrorLog:          log.New(serverLog{e.config.Logger}, "", 0),
 		},
 	}
+	if front, ok := handler.(activator); ok {
+		s.loops = newLoops(e, front, limited)
+		s.listener = s.loops
+		e.background.Go(func() { s.loops.accept(base) })
+	}
 	e.add(s)
 	e.background.Go(func() {
 		defer close(s.done)
@@ -62,7 +75,7 @@ func (e *Executor) serve(ctx context.Context, address string, handler http.Handl
 			e.config.Logger.Error("serving ended", "address", listener.Addr().String(), "error", err)
 		}
 	})
-	return s, nil
+	return s
 }
 
 // add remembers a server that Stop must end.
@@ -94,7 +107,7 @@ func (s *server) addr() net.Addr {
 
 // shutdown lets what is being served end, at most until ctx is done.
 func (s *server) shutdown(ctx context.Context) {
-	if s.http.Shutdown(ctx) != nil {
+	if s.loops.shutdown(ctx) != nil || s.http.Shutdown(ctx) != nil {
 		s.abort()
 	}
 	<-s.done
@@ -104,6 +117,7 @@ func (s *server) shutdown(ctx context.Context) {
 // abort closes the listener and all connections, and ends their requests.
 func (s *server) abort() {
 	s.cancel(errStopping)
+	s.loops.abort()
 	_ = s.http.Close()
 	<-s.done
 }
@@ -144,8 +158,13 @@ func (e *Executor) recovered(w http.ResponseWriter, r *http.Request) {
 	if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so, too
 		panic(p)
 	}
-	e.config.Logger.Error("request panicked", "path", shorten(r.URL.Path), "error", p, "stack", string(debug.Stack()))
+	e.logPanic(r.URL.Path, p)
 	_ = answer(w, http.StatusInternalServerError, errorBody(textInternal))
+}
+
+// logPanic is called where a panic was recovered.
+func (e *Executor) logPanic(path string, p any) {
+	e.config.Logger.Error("request panicked", "path", shorten(path), "error", p, "stack", string(debug.Stack()))
 }
 
 // health tells that the process lives.

@@ -31,26 +31,22 @@ type single struct {
 	router http.Handler
 }
 
-func newSingle(e *Executor, f finder) http.Handler {
+func newSingle(e *Executor, f finder) activator {
 	front := e.newEcho()
 	s := single{e, f, front}
 	front.POST("/init", e.gated(s.init))
-	front.POST("/run", func(c echo.Context) error { return s.run(c.Response(), c.Request()) })
+	front.POST("/run", func(c echo.Context) error { return e.receiveRun(c.Response(), c.Request(), s, "") })
 	front.POST("/", e.gated(s.entry))
 	return s
 }
 
 // ServeHTTP serves activations itself, as the multiplexed front does.
 func (s single) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost || r.URL.Path != "/run" || r.URL.RawPath != "" {
-		s.router.ServeHTTP(w, r)
-		return
-	}
-	defer s.e.recovered(w, r)
-	if err := s.run(w, r); err != nil {
-		s.e.refuse(w, r, err)
-	}
+	s.e.activateOr(s.router, s, w, r)
 }
+
+// activationAt knows /run, of a container without an id.
+func (s single) activationAt(path string) (id string, ok bool) { return "", path == "/run" }
 
 func (s single) init(c echo.Context) error {
 	return s.receiveUpload(c, func(ct *container, body []byte) error {
@@ -73,17 +69,17 @@ func (s single) receiveUpload(c echo.Context, serve func(ct *container, body []b
 	return serve(ct, received.body)
 }
 
-func (s single) run(w http.ResponseWriter, r *http.Request) error {
+func (s single) activate(ctx context.Context, _ string, serve func(*container) error) error {
 	if !s.e.gate.enter() {
 		return errDraining()
 	}
 	defer s.e.gate.leave()
-	ct, release, err := s.finder.acquire(r.Context())
+	ct, release, err := s.finder.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	return s.e.receiveRun(w, r, ct)
+	return serve(ct)
 }
 
 // entry is OpenWhisk's single entry point, for platforms that know no other: one

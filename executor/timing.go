@@ -87,8 +87,10 @@ func (t *timings) addRun(out sandbox.Outcome) {
 func (t *timings) since(p phase, start time.Time) { t.add(p, time.Since(start)) }
 
 // header is the value of [TimingHeader].
-func (t *timings) header() string {
-	value := make([]byte, 0, 96)
+func (t *timings) header() string { return string(t.appendTo(make([]byte, 0, 96))) }
+
+// appendTo appends what header gives.
+func (t *timings) appendTo(value []byte) []byte {
 	for i, s := range t.spans {
 		if i > 0 {
 			value = append(value, ", "...)
@@ -97,7 +99,7 @@ func (t *timings) header() string {
 		value = append(value, ";dur="...)
 		value = appendMilliseconds(value, s.took)
 	}
-	return string(value)
+	return value
 }
 
 // appendMilliseconds appends a time with four decimals.
