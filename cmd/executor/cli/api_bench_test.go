@@ -1,0 +1,213 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/whisk"
+)
+
+// BenchmarkInvoke compares a blocking invocation through the API, whose record
+// is durable before the answer, with /run of the same action and with an echo
+// server: three processes that are asked in turns. With relaxed syncs no disk is
+// waited for: what is left is the work of the API.
+func BenchmarkInvoke(b *testing.B) {
+	program := built(b, "wasmwhisk/cmd/executor")
+	at := freeAddress(b)
+	reference := launch(b, at, built(b, "./testdata/echo"), at)
+	defer reference.kill()
+	for _, sync := range []struct {
+		name string
+		args []string
+	}{{"durable", nil}, {"relaxed", []string{"--relaxed-sync"}}} {
+		runAt := freeAddress(b)
+		s := launchAPI(b, program, b.TempDir(), append(sync.args, "--runtime-addr", runAt)...)
+		defer s.kill()
+		prepareAdd(b, s.address, runAt)
+		for _, conns := range []int{1, 16, 64} {
+			b.Run(fmt.Sprintf("%s/conns=%d", sync.name, conns), func(b *testing.B) {
+				run := ask(http.MethodPost, "/add/run", "application/json", whisk.Key{}, []byte(`{"value":{"param1":3,"param2":4}}`))
+				benchmarkInvoke(b,
+					newLoad(b, s.address, conns, postInvoke("add", resultOnly, whisk.GuestKey()), http.StatusOK),
+					newLoad(b, runAt, conns, run, http.StatusOK),
+					newLoad(b, at, conns, run, http.StatusOK))
+			})
+		}
+	}
+}
+
+// prepareAdd gives the same code to the API and to the runtime protocol.
+func prepareAdd(b *testing.B, api, runtime string) {
+	b.Helper()
+	once(b, api, putAction("add", whisk.GuestKey(), addBinary(b)), http.StatusOK)
+	code, err := json.Marshal(map[string]any{"value": map[string][]byte{"code": addBinary(b)}})
+	require.NoError(b, err)
+	once(b, runtime, ask(http.MethodPost, "/add/init", "application/json", whisk.Key{}, code), http.StatusOK)
+}
+
+func benchmarkInvoke(b *testing.B, api, direct, echoes *load) {
+	b.Helper()
+	for b.Loop() {
+		for _, l := range []*load{echoes, direct, api} {
+			l.round(200 * time.Millisecond)
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(api.rate(), "req/s")
+	b.ReportMetric(api.rate()/direct.rate(), "of-run")
+	b.ReportMetric(api.rate()/echoes.rate(), "of-echo")
+	b.ReportMetric(api.percentile(50), "p50-µs")
+	b.ReportMetric(api.percentile(99), "p99-µs")
+	b.ReportMetric(direct.percentile(50), "run-p50-µs")
+	b.ReportMetric(echoes.percentile(50), "echo-p50-µs")
+}
+
+// BenchmarkAccept is how many invocations are accepted per second that nobody
+// waits for, each with a durable promise, and how many come to their records in
+// the time until the last one has.
+func BenchmarkAccept(b *testing.B) {
+	s := launchAPI(b, built(b, "wasmwhisk/cmd/executor"), b.TempDir(), "--max-queue", "1000000")
+	defer s.kill()
+	once(b, s.address, putAction("add", whisk.GuestKey(), addBinary(b)), http.StatusOK)
+	l := newLoad(b, s.address, 16, postInvoke("add", "", whisk.GuestKey()), http.StatusAccepted)
+	var drained time.Duration
+	for b.Loop() {
+		began := time.Now()
+		l.round(500 * time.Millisecond)
+		awaitRecords(b, s.address, len(l.took))
+		drained += time.Since(began)
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(l.rate(), "accepted/s")
+	b.ReportMetric(float64(len(l.took))/drained.Seconds(), "recorded/s")
+	b.ReportMetric(l.percentile(50), "p50-µs")
+}
+
+// awaitRecords waits until there are so many activation records.
+func awaitRecords(b *testing.B, address string, n int) {
+	b.Helper()
+	c := dial(b, address)
+	defer c.Close()
+	request := ask(http.MethodGet, apiPath+"activations?count=true", "application/json", whisk.GuestKey(), nil)
+	for got := struct{ Activations int }{-1}; got.Activations < n; {
+		body, err := c.want(request, http.StatusOK)
+		require.NoError(b, err)
+		require.NoError(b, json.Unmarshal(body, &got))
+	}
+}
+
+// BenchmarkFirstAnswer is the time from the start of the process to the first
+// answer of the API, a list of actions, with and without many of them stored,
+// beside that of an empty server.
+func BenchmarkFirstAnswer(b *testing.B) {
+	program, constant := built(b, "wasmwhisk/cmd/executor"), built(b, "./testdata/constant")
+	list := ask(http.MethodGet, apiPath+"actions?limit=1", "application/json", whisk.GuestKey(), nil)
+	first := func(b *testing.B, start func() *launched) time.Duration {
+		began := time.Now()
+		s := start()
+		defer s.kill()
+		once(b, s.address, list, http.StatusOK)
+		return time.Since(began)
+	}
+	for _, actions := range []int{0, many()} {
+		b.Run(fmt.Sprintf("actions=%d", actions), func(b *testing.B) {
+			stored := b.TempDir()
+			s := launchAPI(b, program, stored)
+			createMany(b, s.address, actions)
+			s.kill()
+			var ours, empty []time.Duration
+			for b.Loop() {
+				state := stored
+				if actions == 0 {
+					state = b.TempDir() // with nothing in it, not even a store
+				}
+				ours = append(ours, first(b, func() *launched { return launchAPI(b, program, state) }))
+				empty = append(empty, first(b, func() *launched {
+					address := freeAddress(b)
+					return launch(b, address, constant, address)
+				}))
+			}
+			slices.Sort(ours)
+			slices.Sort(empty)
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(milliseconds(ours[len(ours)/2]), "p50-ms")
+			b.ReportMetric(milliseconds(empty[len(empty)/2]), "empty-p50-ms")
+		})
+	}
+}
+
+// BenchmarkResidentActions is the memory of a server that has 10,000 actions,
+// each of code of its own, after it was started again and 100 were invoked.
+func BenchmarkResidentActions(b *testing.B) {
+	program, state := built(b, "wasmwhisk/cmd/executor"), b.TempDir()
+	s := launchAPI(b, program, state)
+	createMany(b, s.address, many())
+	s.kill()
+	for b.Loop() {
+		s := launchAPI(b, program, state)
+		before := resident(b, s.Process.Pid)
+		for k := range 100 {
+			once(b, s.address, postInvoke(fmt.Sprintf("a%d", k), resultOnly, whisk.GuestKey()), http.StatusOK)
+		}
+		b.ReportMetric(before, "started-MiB")
+		b.ReportMetric(resident(b, s.Process.Pid), "100-in-use-MiB")
+		s.kill()
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkNeighbour is how long a namespace waits for an invocation: alone,
+// beside one that asks for all that it can get, of which its limit of two at once
+// has most refused, and beside as many connections that only ping. The last is
+// what it costs to share the processors with that many requests.
+func BenchmarkNeighbour(b *testing.B) {
+	program, state := built(b, "wasmwhisk/cmd/executor"), b.TempDir()
+	alice, bob := newUser(b, program, state, "alice"), newUser(b, program, state, "bob")
+	s := launchAPI(b, program, state, "--limits", `{"invocationsPerMinute":-1,"concurrentInvocations":2,"firesPerMinute":-1}`)
+	defer s.kill()
+	for _, key := range []whisk.Key{alice, bob} {
+		once(b, s.address, putAction("add", key, addBinary(b)), http.StatusOK)
+	}
+	greedy := &greed{address: s.address, request: postInvoke("add", resultOnly, bob)}
+	neighbours := []struct {
+		name string
+		with *greed
+		wait *load
+	}{
+		{name: "alone"},
+		{name: "beside-pings", with: &greed{address: s.address, request: ask(http.MethodGet, "/ping", "text/plain", bob, nil)}},
+		{name: "beside-greedy", with: greedy},
+	}
+	for i := range neighbours {
+		neighbours[i].wait = newLoad(b, s.address, 1, postInvoke("add", resultOnly, alice), http.StatusOK)
+	}
+	for b.Loop() {
+		for _, n := range neighbours {
+			stop := n.with.begin(b)
+			n.wait.round(200 * time.Millisecond)
+			stop()
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	for _, n := range neighbours {
+		b.ReportMetric(n.wait.percentile(50), n.name+"-p50-µs")
+		b.ReportMetric(n.wait.percentile(99), n.name+"-p99-µs")
+	}
+	b.ReportMetric(float64(greedy.refused.Load())/float64(greedy.served.Load()), "refused-per-served")
+}
+
+func newUser(b *testing.B, program, state, name string) whisk.Key {
+	b.Helper()
+	text, err := exec.Command(program, "users", "create", name, "--state-dir", state).Output()
+	require.NoError(b, err)
+	uuid, secret, _ := strings.Cut(strings.TrimSpace(string(text)), ":")
+	return whisk.Key{UUID: uuid, Secret: secret}
+}
