@@ -29,6 +29,9 @@ import (
 func BenchmarkRun(b *testing.B) {
 	for _, conns := range []int{1, 16} {
 		b.Run(fmt.Sprintf("wat/conns=%d", conns), func(b *testing.B) { benchmarkRun(b, newFixture(b), addGuest(b), conns) })
+		b.Run(fmt.Sprintf("c/conns=%d", conns), func(b *testing.B) {
+			benchmarkRun(b, newFixture(b), guesttest.BuildC(b, "../examples/c/add.c"), conns)
+		})
 		b.Run(fmt.Sprintf("go/conns=%d", conns), func(b *testing.B) { benchmarkRun(b, newFixture(b), goAddGuest(b), conns) })
 		b.Run(fmt.Sprintf("no-engine/conns=%d", conns), func(b *testing.B) {
 			benchmarkRun(b, newFixture(b, func(c *Config) { c.Modules = idle{} }), addGuest(b), conns)

@@ -23,6 +23,7 @@ func storeDir(stateDir string) string { return filepath.Join(stateDir, "store") 
 // userFlags are the flags of the commands below users.
 type userFlags struct {
 	stateDir, namespace, key string
+	limits                   string
 	json                     bool
 }
 
@@ -37,7 +38,7 @@ keeps no more of it than can tell it from others. A server that is running knows
 of changes within 100 ms.`,
 		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			return errUsage(errors.New("what to do with users: create, get, list, block, unblock, rotate, delete"))
+			return errUsage(errors.New("what to do with users: create, get, list, block, unblock, limit, rotate, delete"))
 		},
 	}
 	users.AddCommand(
@@ -46,6 +47,7 @@ of changes within 100 ms.`,
 		newUserCommand(env, "list", "Print all users", 0, listUsers),
 		newUserCommand(env, "block USER", "Accept a user's keys no more", 1, blockUser),
 		newUserCommand(env, "unblock USER", "Accept a user's keys again", 1, unblockUser),
+		newUserCommand(env, "limit USER", "Give a user limits of its own, in the place of those it has", 1, limitUser, limitsFlag),
 		newUserCommand(env, "rotate USER", "Make a new key in the place of the old one, and print it", 1, rotateKey, namespaceFlag, keyFlag),
 		newUserCommand(env, "delete USER", "Remove a user, or its key of one namespace; what is in namespaces stays", 1, deleteUser, namespaceFlag),
 	)
@@ -87,6 +89,10 @@ func namespaceFlag(cmd *cobra.Command, f *userFlags) {
 
 func keyFlag(cmd *cobra.Command, f *userFlags) {
 	cmd.Flags().StringVar(&f.key, "key", "", "set this key, `UUID:SECRET`, rather than make one")
+}
+
+func limitsFlag(cmd *cobra.Command, f *userFlags) {
+	cmd.Flags().StringVar(&f.limits, "limits", "", `the limits as JSON: {"invocationsPerMinute":600,"allowedKinds":["wasm:0.1"]}; {} leaves those of all users`)
 }
 
 // withStore opens the store beside a server, if one is running.
@@ -251,6 +257,21 @@ func unblockUser(ctx context.Context, _ *Env, s store.Subjects, _ userFlags, nam
 		return err
 	}
 	subject.Blocked = false
+	return s.UpdateSubject(ctx, subject)
+}
+
+func limitUser(ctx context.Context, _ *Env, s store.Subjects, f userFlags, name string) error {
+	var limits whisk.UserLimits
+	d := json.NewDecoder(strings.NewReader(f.limits))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&limits); err != nil {
+		return errUsage(fmt.Errorf("--limits: want a JSON object: %w", err))
+	}
+	subject, err := findUser(ctx, s, name)
+	if err != nil {
+		return err
+	}
+	subject.Limits = limits
 	return s.UpdateSubject(ctx, subject)
 }
 
