@@ -24,7 +24,7 @@ test *args:
 
 # The same under the race detector.
 race:
-    .ci/run race
+    go test -race ./...
 
 # Kill a server under load, so many times.
 chaos rounds="300":
