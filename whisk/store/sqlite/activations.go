@@ -67,29 +67,7 @@ func (r activationRow) insert(ctx context.Context, s *statements) error {
 
 // Append goes with what others append at the same time.
 func (db *DB) Append(ctx context.Context, records ...*whisk.Activation) error {
-	if err := db.enter(); err != nil {
-		return err
-	}
-	defer db.life.RUnlock()
-	rows := make([]activationRow, len(records))
-	for i, a := range records {
-		var err error
-		if rows[i], err = encodeActivation(a); err != nil {
-			return fmt.Errorf("append: %w", err)
-		}
-	}
-	err := db.batch.do(ctx, func(ctx context.Context, s *statements) error {
-		for _, row := range rows {
-			if err := row.insert(ctx, s); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("append: %w", err)
-	}
-	return nil
+	return insertAll(ctx, db, "append", records, encodeActivation)
 }
 
 // Activation reads both parts of a record.

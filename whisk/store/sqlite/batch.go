@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -122,4 +123,37 @@ func (b *batch) separate(ctx context.Context, entries []*entry) {
 func (e *entry) settle(err error) {
 	e.err = err
 	close(e.done)
+}
+
+// row is what goes to disk with the rows of others.
+type row interface {
+	insert(ctx context.Context, s *statements) error
+}
+
+// insertAll encodes values before it holds up anybody, and inserts all or none of
+// them in one batch. The errors begin with what was done.
+func insertAll[V any, R row](ctx context.Context, db *DB, doing string, values []V, encode func(V) (R, error)) error {
+	if err := db.enter(); err != nil {
+		return err
+	}
+	defer db.life.RUnlock()
+	rows := make([]R, len(values))
+	for i, v := range values {
+		var err error
+		if rows[i], err = encode(v); err != nil {
+			return fmt.Errorf("%s: %w", doing, err)
+		}
+	}
+	err := db.batch.do(ctx, func(ctx context.Context, s *statements) error {
+		for _, r := range rows {
+			if err := r.insert(ctx, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
 }

@@ -26,29 +26,7 @@ func encodePromise(p *store.Promise) (row promiseRow, err error) {
 
 // Accept goes with what others append at the same time.
 func (db *DB) Accept(ctx context.Context, promises ...*store.Promise) error {
-	if err := db.enter(); err != nil {
-		return err
-	}
-	defer db.life.RUnlock()
-	rows := make([]promiseRow, len(promises))
-	for i, p := range promises {
-		var err error
-		if rows[i], err = encodePromise(p); err != nil {
-			return fmt.Errorf("accept: %w", err)
-		}
-	}
-	err := db.batch.do(ctx, func(ctx context.Context, s *statements) error {
-		for _, row := range rows {
-			if err := row.insert(ctx, s); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("accept: %w", err)
-	}
-	return nil
+	return insertAll(ctx, db, "accept", promises, encodePromise)
 }
 
 func (r promiseRow) insert(ctx context.Context, s *statements) error {
