@@ -72,6 +72,20 @@ type Result struct {
 	Unresettable string
 }
 
+// InitialMemory is the memory's content up to the end of Image, nil if that is
+// empty. It belongs to the caller.
+func (r *Result) InitialMemory() []byte {
+	if len(r.Image) == 0 {
+		return nil
+	}
+	last := r.Image[len(r.Image)-1]
+	all := make([]byte, int(last.Offset)+len(last.Data))
+	for _, s := range r.Image {
+		copy(all[s.Offset:], s.Data)
+	}
+	return all
+}
+
 // Guard is what the host deals with when a guest runs under guard.
 //
 // A guest counts its work down in the fuel global, a unit being about a

@@ -197,19 +197,7 @@ func (c *compiled) index() {
 		}
 	}
 	result := *c.Result
-	c.start = state{memory: imageOf(result.Image), pages: result.MemoryMin}
+	c.start = state{memory: result.InitialMemory(), pages: result.MemoryMin}
 	result.Binary, result.Image = nil, nil
 	c.Result = &result
-}
-
-func imageOf(segments []rewrite.Segment) []byte {
-	if len(segments) == 0 {
-		return nil
-	}
-	last := segments[len(segments)-1]
-	all := make([]byte, int(last.Offset)+len(last.Data))
-	for _, s := range segments {
-		copy(all[s.Offset:], s.Data)
-	}
-	return all
 }

@@ -51,19 +51,6 @@ func prepare(binary []byte, config engine.Config) (code, error) {
 	return c, nil
 }
 
-// image is the memory's initial content.
-func (c code) image() []byte {
-	if len(c.Image) == 0 {
-		return nil
-	}
-	last := c.Image[len(c.Image)-1]
-	all := make([]byte, int(last.Offset)+len(last.Data))
-	for _, s := range c.Image {
-		copy(all[s.Offset:], s.Data)
-	}
-	return all
-}
-
 func (c code) imports() []engine.Import {
 	var imports []engine.Import
 	for _, i := range c.Imports {

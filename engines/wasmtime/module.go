@@ -83,7 +83,7 @@ func newModule(r *Runtime, compiled *wasmtime.Module, c code) *module {
 		m.size += int64(len(s.Data))
 	}
 	m.initial = state{pages: c.MemoryMin, memories: newMemories(r.budget, func() (*contents, error) {
-		return r.newContents(c.image())
+		return r.newContents(c.InitialMemory())
 	})}
 	return m
 }

@@ -32,18 +32,10 @@ func prepare(binary []byte, config engine.Config) (code, error) {
 	return c, nil
 }
 
-// image is the memory's initial content.
+// image is the memory's initial content, which may be shared with Image.
 func (c code) image() []byte {
-	if len(c.Image) == 0 {
-		return nil
+	if len(c.Image) == 1 && c.Image[0].Offset == 0 {
+		return c.Image[0].Data
 	}
-	if first := c.Image[0]; len(c.Image) == 1 && first.Offset == 0 {
-		return first.Data
-	}
-	last := c.Image[len(c.Image)-1]
-	all := make([]byte, int(last.Offset)+len(last.Data))
-	for _, s := range c.Image {
-		copy(all[s.Offset:], s.Data)
-	}
-	return all
+	return c.InitialMemory()
 }
