@@ -66,6 +66,9 @@ var layers = []struct{ pkg, mayImport string }{
 
 	// Know us by HTTP alone.
 	{"conformance/...", ""},
+	{"eval/load", ""},
+	{"eval/target", "eval/load internal/guest"},
+	{"eval/result", ""},
 
 	{"cmd/...", "..."},
 }
