@@ -13,6 +13,11 @@ type Request struct {
 
 // Operation is what is measured as one: its requests, one after the other.
 type Operation struct {
+	// Prepare is asked once in a plan, by the first that comes to the operation;
+	// whoever comes meanwhile waits, as an invoker's activations wait for /init.
+	// If it fails, so does each that waited, and the next tries again.
+	Prepare []Request `json:"prepare,omitempty"`
+
 	Steps []Request `json:"steps"`
 }
 
@@ -43,11 +48,12 @@ type Plan struct {
 
 // Sample is what became of one operation.
 type Sample struct {
-	Operation int             `json:"operation"`       // index into Plan.Operations
-	Began     time.Duration   `json:"began"`           // when it should have begun, from the plan's start
-	Late      time.Duration   `json:"late,omitempty"`  // how much later the generator began it
-	Took      time.Duration   `json:"took"`            // from Began to the end of the last answer
-	Steps     []time.Duration `json:"steps,omitempty"` // how long each request took, where there are several
+	Operation int             `json:"operation"`          // index into Plan.Operations
+	Began     time.Duration   `json:"began"`              // when it should have begun, from the plan's start
+	Late      time.Duration   `json:"late,omitempty"`     // how much later the generator began it
+	Took      time.Duration   `json:"took"`               // from Began to the end of the last answer
+	Steps     []time.Duration `json:"steps,omitempty"`    // how long each request took, where there are several; those of Prepare first
+	Prepared  bool            `json:"prepared,omitempty"` // it was the one that asked Prepare
 	Status    int             `json:"status,omitempty"`
 	Failure   string          `json:"failure,omitempty"` // why it is no success: "timeout", "status 502", …
 	Body      []byte          `json:"body,omitempty"`

@@ -66,9 +66,12 @@ type Action struct {
 	Program string // one of the [Programs]: "hash", "block", …
 	Size    Size   // of its code
 
-	// Own gives it code that no other action has, by some bytes that change
-	// nothing: so no module is shared.
-	Own bool
+	// Input is its event, a JSON object; empty means the program's ordinary one.
+	Input string
+
+	// Code sets its code apart by some bytes that change nothing: actions of one
+	// program and size have the same code if their Code is the same.
+	Code string
 }
 
 // Size is how large the code of an action is.
@@ -85,11 +88,10 @@ const (
 type Deployed struct {
 	Action Action
 
-	// First is the first activation: /init and /run, or one blocking invocation.
-	// With [Runtime] its steps are these two.
+	// First is an activation of an action that may not have run before: it
+	// prepares with /init for [Runtime], and is one blocking invocation for [REST].
 	First load.Operation
 
-	// Invoke is an activation of an action that has run before, with the program's
-	// ordinary input.
+	// Invoke is an activation of an action that has run before.
 	Invoke load.Operation
 }
