@@ -15,7 +15,6 @@ type Run struct {
 	Took     time.Duration `json:"took"`
 	Machine  Machine       `json:"machine"`
 	Targets  []Target      `json:"targets"`
-	Floor    []Series      `json:"floor"` // the generator against a server that answers a constant
 	Sections []Section     `json:"experiments"`
 }
 
@@ -32,6 +31,7 @@ type Target struct {
 	Name        string `json:"name"`
 	Description string `json:"description"`
 	Reference   bool   `json:"reference,omitempty"`   // others are compared with it
+	Floor       bool   `json:"floor,omitempty"`       // answers a constant: what is measured of it is the generator and the machine
 	Unavailable string `json:"unavailable,omitempty"` // why it could not be measured
 }
 
