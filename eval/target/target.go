@@ -6,9 +6,16 @@ package target
 
 import (
 	"context"
+	"errors"
 
 	"wasmwhisk/eval/load"
 )
+
+// ErrElsewhere means that a target's processes are not this program's.
+var ErrElsewhere = errors.New("the target was not started here")
+
+// ErrNoProgram means that a target cannot run a program.
+var ErrNoProgram = errors.New("the target does not have this program")
 
 // Protocol is what a target speaks.
 type Protocol string
@@ -44,15 +51,23 @@ type Target interface {
 	// Stop ends it and removes what it kept.
 	Stop() error
 
-	// Restart ends the processes and starts them again on what they kept: artefacts
-	// on disk stay.
+	// Settle waits until it has nothing left to do, such as compiling code that
+	// runs already: until its processes have used next to no processor time for a
+	// while. A URL is given the while.
+	Settle(ctx context.Context) error
+
+	// Restart settles, ends the processes and starts them again on what they kept:
+	// artefacts on disk stay. With [Runtime] the actions have to be made known
+	// again. A URL is not restarted: [ErrElsewhere].
 	Restart(ctx context.Context) error
 
 	// Action makes an action known to it without running it, and gives the
-	// operations that run it.
+	// operations that run it. [ErrNoProgram] means that the target has no such
+	// program.
 	Action(ctx context.Context, a Action) (*Deployed, error)
 
-	// Remove makes the target forget an action, and free what it holds.
+	// Remove makes the target forget an action, and free what it holds. That it
+	// does not know the action is no error.
 	Remove(ctx context.Context, d *Deployed) error
 
 	// Resident is the resident memory of all its processes, in bytes, shared pages
