@@ -1,5 +1,9 @@
 // Package result holds what an evaluation measured, and summarizes it: the raw
-// samples as CSV, the summary as JSON. The report is made from a [Run] alone.
+// samples as CSV, the summary as JSON. Experiments hand their samples to a
+// [Recorder]; the report is made from a [Run] alone, which [Write] keeps and [Read]
+// finds again.
+//
+// A directory of results holds summary.json and samples/EXPERIMENT.csv.
 package result
 
 import "time"
@@ -12,7 +16,7 @@ type Run struct {
 	Quick    bool          `json:"quick,omitempty"`
 	Partial  bool          `json:"partial,omitempty"` // it was ended before its time
 	Began    time.Time     `json:"began"`
-	Took     time.Duration `json:"took"`
+	Took     time.Duration `json:"took_ns"`
 	Machine  Machine       `json:"machine"`
 	Targets  []Target      `json:"targets"`
 	Sections []Section     `json:"experiments"`
@@ -20,10 +24,13 @@ type Run struct {
 
 // Machine is what it ran on.
 type Machine struct {
-	OS, Arch, Kernel, Processor string
-	Cores                       int
-	MemoryBytes                 int64
-	Load                        float64 // average of one minute, when it began
+	OS          string  `json:"os"`
+	Arch        string  `json:"arch"`
+	Kernel      string  `json:"kernel"`
+	Processor   string  `json:"processor"`
+	Cores       int     `json:"cores"`
+	MemoryBytes int64   `json:"memory_bytes"`
+	Load        float64 `json:"load"` // average of one minute, when it began
 }
 
 // Target is one of what was measured.
@@ -74,18 +81,28 @@ type Point struct {
 	// figure, and what a comparison tests.
 	Rounds []float64 `json:"rounds"`
 
-	// ECDF holds the values at the quantiles 0, 1/200 … 1, where there are that many.
+	// ECDF holds the values at the quantiles 0, 1/200 … 1, or every value where there
+	// are fewer: its places are evenly spaced from the least value to the greatest.
 	ECDF []float64 `json:"ecdf,omitempty"`
 }
 
-// Quantiles of the samples of a point.
+// Quantiles of the samples of a point, interpolated between neighbours. They mean
+// nothing where Count is 0.
 type Quantiles struct {
-	Min, P10, P25, P50, P75, P90, P95, P99, Max float64
+	Min float64 `json:"min"`
+	P10 float64 `json:"p10"`
+	P25 float64 `json:"p25"`
+	P50 float64 `json:"p50"`
+	P75 float64 `json:"p75"`
+	P90 float64 `json:"p90"`
+	P95 float64 `json:"p95"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
 }
 
 // Figure is a plot of some of a section's series.
 type Figure struct {
-	Name    string `json:"name"`  // of its file, unique in the run
+	Name    string `json:"name"`  // of its file, unique in the run: letters, digits and "-"
 	Title   string `json:"title"` // what one sees
 	Kind    Kind   `json:"kind"`
 	Metric  string `json:"metric"`            // of the series in it
