@@ -92,6 +92,10 @@ func TestPackage(t *testing.T) {
 		"version":"0.0.1","publish":true,"annotations":[{"key":"binding","value":{"namespace":"guest","name":"base"}}],"updated":1690000000000}`, encode(t, p))
 	assert.True(t, p.Bound())
 
+	plain, err := decode[PackagePut](t, `{"annotations":[{"key":"binding","value":1},{"key":"a","value":1}]}`).Create(name(t, "/guest/p"), now)
+	require.NoError(t, err)
+	assert.Equal(t, `[{"key":"a","value":1}]`, encode(t, plain.Annotations), "the annotation binding is the platform's")
+
 	feed := &Action{Header: Header{Name: "f", Annotations: Parameters(nil).With("feed", true)}}
 	contents := encode(t, p.WithContents([]*Action{{Header: Header{Name: "a", Version: FirstVersion()}}, feed}))
 	assert.Contains(t, contents, `"actions":[{"name":"a","version":"0.0.1","annotations":[]}]`)
@@ -154,6 +158,10 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"no exec", action, `{}`, BadRequest, "exec undefined"},
 		{"no kind", action, `{"exec":{"code":"x"}}`, BadRequest, malformed + "'kind' must be a string defined in 'exec'"},
+		{"kind that is no string", action, `{"exec":{"kind":5,"code":"x"}}`, BadRequest, malformed + "'kind' must be a string defined in 'exec'"},
+		{"exec that is no object", action, `{"exec":"x"}`, BadRequest, malformed + "'kind' must be a string defined in 'exec'"},
+		{"code that is no string", action, `{"exec":{"kind":"wasm:0.1","code":5}}`, BadRequest, malformed + "'code' malformed: unexpected number"},
+		{"components that are no array", action, `{"exec":{"kind":"sequence","components":"/_/a"}}`, BadRequest, malformed + "'components' malformed: unexpected string"},
 		{"no code", action, `{"exec":{"kind":"wasm:0.1"}}`, BadRequest, malformed + "'code' must be a string or attachment object defined in 'exec' for 'wasm:0.1' actions"},
 		{"long code", action, `{"exec":{"kind":"wasm:0.1","code":"` + strings.Repeat("x", MaxCodeBytes+1) + `"}}`, TooLarge, "exec larger than allowed: 50331649 > 50331648 bytes."},
 		{"parameters are an object", action, `{"parameters":{"a":1}}`, BadRequest, malformed + "parameters malformed!"},
@@ -168,12 +176,22 @@ func TestRefusals(t *testing.T) {
 		{"long time", action, limits(`"timeout":300001`), BadRequest, "duration 300001 milliseconds exceeds allowed threshold of 300000 milliseconds"},
 		{"time for ever", action, limits(`"timeout":1e300`), BadRequest, malformed + "time limit must be whole number"},
 		{"broken time", action, limits(`"timeout":100.5`), BadRequest, malformed + "time limit must be whole number"},
+		{"time in words", action, limits(`"timeout":"soon"`), BadRequest, malformed + "time limit malformed"},
+		{"memory in words", action, limits(`"memory":"all"`), BadRequest, malformed + "memory limit malformed"},
+		{"broken memory", action, limits(`"memory":1.5`), BadRequest, malformed + "memory limit must be whole number"},
+		{"broken logs", action, limits(`"logs":1.5`), BadRequest, malformed + "log limit must be whole number"},
+		{"less than no instances", action, limits(`"instances":-1`), BadRequest, malformed + "Action container concurrency must be greater than or equal to 0."},
+		{"limits that are no object", action, `{"limits":[]}`, BadRequest, malformed + "limits malformed"},
 		{"no concurrency", action, limits(`"concurrency":0`), BadRequest, "concurrency 0 below allowed threshold of 1"},
 		{"reserved package", pkg, `{}`, BadRequest, "Package name 'default' is reserved."},
 		{"feed that is no name", trigger, `{"annotations":[{"key":"feed","value":1}]}`, BadRequest, "Feed name is not valid"},
 		{"rule without an action", rule, `{"trigger":"/_/t"}`, BadRequest, "rule requires a valid trigger and a valid action"},
 		{"rule on a bad name", rule, `{"trigger":"/_/t/","action":"/_/a"}`, BadRequest, "The name of the entity contains illegal characters."},
 		{"version", trigger, `{"version":"1.x"}`, BadRequest, malformed + `bad semantic version "1.x"`},
+		{"publish that is no bool", trigger, `{"publish":"yes"}`, BadRequest, malformed + "'publish' malformed: unexpected string"},
+		{"deleted annotations that are no array", action, `{"delAnnotations":"a"}`, BadRequest, malformed + "'delAnnotations' malformed: unexpected string"},
+		{"no object", trigger, `[]`, BadRequest, malformed + "Object expected"},
+		{"null", trigger, ` null `, BadRequest, malformed + "Object expected"},
 		{"no JSON", trigger, `{`, BadRequest, malformed + "unexpected end of JSON input"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"strings"
 )
 
@@ -81,8 +82,12 @@ func (e Exec) text() string {
 // whatever they say.
 func (e *Exec) UnmarshalJSON(data []byte) error {
 	var in execJSON
-	if json.Unmarshal(data, &in) != nil || in.Kind == "" {
+	wrong, mistyped := errors.AsType[*json.UnmarshalTypeError](json.Unmarshal(data, &in))
+	switch {
+	case in.Kind == "":
 		return Malformed("'kind' must be a string defined in 'exec'")
+	case mistyped:
+		return errWrongType(wrong)
 	}
 	read := Exec{Kind: Kind(strings.ToLower(strings.TrimSpace(in.Kind))), Main: in.Main, Image: in.Image}
 	if err := read.readComponents(in.Components); err != nil {

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Malformed is the BadRequest of a body that cannot be understood.
@@ -12,9 +15,12 @@ func Malformed(detail string) *Error {
 	return Errorf(BadRequest, "The request content was malformed:\n%s", detail)
 }
 
-// Decode reads one JSON value into v, as a request's body is read. Its errors
+// Decode reads one JSON object into v, as a request's body is read. Its errors
 // are *Error.
 func Decode(data []byte, v any) error {
+	if bytes.Equal(bytes.TrimSpace(data), []byte("null")) {
+		return errNoObject() // which json.Unmarshal takes for an object without members
+	}
 	err := json.Unmarshal(data, v)
 	if err == nil {
 		return nil
@@ -22,7 +28,27 @@ func Decode(data []byte, v any) error {
 	if refusal, ok := errors.AsType[*Error](err); ok {
 		return refusal
 	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return errWrongType(wrong)
+	}
 	return Malformed(err.Error())
+}
+
+func errNoObject() error { return Malformed("Object expected") }
+
+// errWrongType says what is wrong with a member in the words of who wrote it: the
+// package json names Go's types.
+func errWrongType(wrong *json.UnmarshalTypeError) error {
+	var members []string
+	for member := range strings.SplitSeq(wrong.Field, ".") {
+		if member != "" && !unicode.IsUpper(rune(member[0])) { // then it is an embedded struct
+			members = append(members, member)
+		}
+	}
+	if len(members) == 0 {
+		return errNoObject()
+	}
+	return Malformed(fmt.Sprintf("'%s' malformed: unexpected %s", strings.Join(members, "."), wrong.Value))
 }
 
 // Encode is the JSON of v, compact, with <, > and & as they are.

@@ -1,7 +1,10 @@
 package whisk
 
 import (
+	"encoding/json"
+	"errors"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -78,6 +81,37 @@ type LimitsPut struct {
 	Instances   *int     `json:"instances,omitempty"`
 }
 
+// UnmarshalJSON says which limit is wrong.
+func (p *LimitsPut) UnmarshalJSON(data []byte) error {
+	type fields LimitsPut
+	err := json.Unmarshal(data, (*fields)(p))
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case !ok:
+		return err
+	case wrong.Field == "":
+		return Malformed("limits malformed")
+	case strings.HasPrefix(wrong.Value, "number"):
+		return errNotWhole(limitName(wrong.Field))
+	}
+	return Malformed(limitName(wrong.Field) + " limit malformed")
+}
+
+// limitName is what OpenWhisk calls a limit where it refuses it.
+func limitName(member string) string {
+	switch member {
+	case "timeout":
+		return "time"
+	case "logs":
+		return "log"
+	case "instances":
+		return "instance concurrency"
+	}
+	return member
+}
+
+func errNotWhole(limit string) error { return Malformed(limit + " limit must be whole number") }
+
 // Over puts the limits that are named in the place of those of l. A nil
 // receiver names none.
 func (p *LimitsPut) Over(l ActionLimits) (ActionLimits, error) {
@@ -87,7 +121,7 @@ func (p *LimitsPut) Over(l ActionLimits) (ActionLimits, error) {
 	if p.Timeout != nil {
 		ms := int64(*p.Timeout)
 		if float64(ms) != *p.Timeout || ms > math.MaxInt64/int64(time.Millisecond) {
-			return l, Malformed("time limit must be whole number")
+			return l, errNotWhole("time")
 		}
 		l.Timeout = time.Duration(ms) * time.Millisecond
 	}
@@ -95,6 +129,9 @@ func (p *LimitsPut) Over(l ActionLimits) (ActionLimits, error) {
 	replace(&l.LogsMB, p.Logs)
 	replace(&l.Concurrency, p.Concurrency)
 	replace(&l.Instances, p.Instances)
+	if l.Instances < 0 {
+		return l, Malformed("Action container concurrency must be greater than or equal to 0.")
+	}
 	return l, nil
 }
 

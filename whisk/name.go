@@ -6,8 +6,8 @@ import (
 	"unicode"
 )
 
-// maxNameBytes bounds one segment of a name.
-const maxNameBytes = 256
+// MaxNameBytes bounds one segment of a name.
+const MaxNameBytes = 256
 
 // EntityName is the name of an action, package, trigger, rule or namespace: one
 // segment, without slashes.
@@ -15,8 +15,8 @@ type EntityName string
 
 // ParseEntityName checks s; its errors are BadRequest with OpenWhisk's texts.
 func ParseEntityName(s string) (EntityName, error) {
-	if len(s) > maxNameBytes {
-		return "", Errorf(BadRequest, "Name segement longer than allowed: %d > %d.", len(s), maxNameBytes)
+	if len(s) > MaxNameBytes {
+		return "", Errorf(BadRequest, "Name segement longer than allowed: %d > %d.", len(s), MaxNameBytes)
 	}
 	if !validName(s) {
 		return "", Errorf(BadRequest, "The name of the entity contains illegal characters.")

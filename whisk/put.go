@@ -152,6 +152,7 @@ func (p *PackagePut) apply(next *Package) (*Package, error) {
 			next.Binding.Namespace = next.Namespace.Namespace()
 		}
 	}
+	next.Annotations = next.Annotations.Without(annotationBinding) // which only the platform sets
 	if next.Bound() {
 		next.Annotations = next.Annotations.With(annotationBinding, next.Binding)
 	}
