@@ -169,6 +169,9 @@ func (c *Controller) checkAction(ctx context.Context, tx store.Entities, who *wh
 	if err := boundsOf(c.config.Bounds, who.Limits).Check(a.Limits); err != nil {
 		return err
 	}
+	if err := checkInstances(a.Limits.Instances, c.throttle.Rates(who).ConcurrentInvocations); err != nil {
+		return err
+	}
 	if a.Exec.Kind == whisk.KindSequence {
 		return checkSequence(ctx, tx, who, a)
 	}

@@ -52,6 +52,7 @@ func TestActionsRefused(t *testing.T) {
 	s := newServer(t, func(c *controller.Config) {
 		c.Bounds = whisk.DefaultBounds()
 		c.Bounds.Min.MemoryMB, c.Bounds.Max.Concurrency = 128, 1
+		c.Rates.ConcurrentInvocations = 30
 	})
 	s.put("_/triggers/trigger", `{}`)
 	s.put("_/packages/pkg", `{}`)
@@ -80,6 +81,7 @@ func TestActionsRefused(t *testing.T) {
 		{"short", "a", limits("timeout", "50"), 400, "duration 50 milliseconds below allowed threshold of 100 milliseconds"},
 		{"half", "a", limits("timeout", "500.5"), 400, "The request content was malformed:\ntime limit must be whole number"},
 		{"much at once", "a", limits("concurrency", "4"), 400, "concurrency 4 exceeds allowed threshold of 1"},
+		{"many instances", "a", limits("instances", "31"), 400, "Max action instance concurrency must not exceed your namespace concurrency of 30."},
 		{"of another kind", "trigger", echoAction, 409, "Resource by this name exists but is not in this collection."},
 		{"no package", "none/a", echoAction, 404, "The requested resource does not exist."},
 		{"in a binding", "bound/a", echoAction, 400, "Operation not permitted on package binding."},

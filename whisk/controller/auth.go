@@ -47,8 +47,11 @@ func (c *Controller) authenticated(next echo.HandlerFunc) echo.HandlerFunc {
 
 // isPublic tells the paths that everybody may ask for.
 func isPublic(path string) bool {
-	path = strings.TrimSuffix(path, "/")
-	return !isAPI(path) || path == apiPath || path == apiPath+docsPath
+	switch strings.TrimSuffix(path, "/") {
+	case apiPath, apiPath + documentPath, apiPath + docsPath:
+		return true
+	}
+	return !isAPI(path)
 }
 
 func isAPI(path string) bool { return path == apiPath || strings.HasPrefix(path, apiPath+"/") }

@@ -126,11 +126,3 @@ func TestFullNodes(t *testing.T) {
 	require.NotNil(t, whole)
 	assert.JSONEq(t, `{"statusCode":3,"success":false,"rule":"guest/r","action":"guest/a","error":"`+text+`"}`, whole.Logs[0])
 }
-
-func TestDocumentIsServed(t *testing.T) {
-	t.Parallel()
-	s := newServer(t)
-	for _, path := range []string{"/api-docs", "/api/v1/api-docs"} {
-		assert.Equal(t, "3.0.3", s.do(http.MethodGet, path, "", anonymous).is(http.StatusOK).field("openapi"))
-	}
-}

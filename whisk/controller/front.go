@@ -43,9 +43,13 @@ func (c *Controller) register(front *echo.Echo, r route) {
 			return r.handle(req)
 		}
 	}
-	front.Add(r.method, r.path, handle)
+	methods := []string{r.method}
 	if r.method == http.MethodGet {
-		front.Add(http.MethodHead, r.path, handle)
+		methods = append(methods, http.MethodHead)
+	}
+	front.Match(methods, r.path, handle)
+	if r.slash {
+		front.Match(methods, r.path+"/", handle)
 	}
 }
 

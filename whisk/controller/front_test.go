@@ -18,7 +18,7 @@ func TestPagesForEverybody(t *testing.T) {
 		{"/invokers/ready", `{"healthy":"1/1"}`},
 		{"/activation", "[]"},
 		{"/activation/count", "0"},
-		{"/api/v1", `{"api_version":"1.0.0","api_version_path":"v1","build":"2026","buildno":"0","description":"OpenWhisk API","swagger_paths":{"api-docs":"/api-docs","ui":"/api-docs"}}`},
+		{"/api/v1", `{"api_version":"1.0.0","api_version_path":"v1","build":"2026","buildno":"0","description":"OpenWhisk API","swagger_paths":{"api-docs":"/api-docs","ui":"/docs"}}`},
 	} {
 		t.Run(c.path, func(t *testing.T) {
 			t.Parallel()
@@ -84,9 +84,30 @@ func TestRouting(t *testing.T) {
 		"HTTP method not allowed, supported methods: DELETE, GET, PUT")
 	s.do(http.MethodGet, "_/actions?limit="+strings.Repeat("1", 9000), "").refused(http.StatusRequestURITooLong,
 		"URI length exceeds the configured limit of 8192 characters")
+	for _, path := range []string{"_/rules/a/b", "_/rules/r/", "_/actions/p/a/", "_/actions/p/a/b", "_/limits/x", "_/activations/x/y", "/ping/"} {
+		s.do(http.MethodGet, path, "").refused(http.StatusNotFound, none)
+	}
 	s.do(http.MethodGet, "_/actions/a%2Fb", "").refused(http.StatusBadRequest, "The name of the entity contains illegal characters.")
 	s.do(http.MethodGet, "/api/v1/namespaces/-/actions", "").refused(http.StatusBadRequest, "The namespace contains illegal characters.")
+	s.do(http.MethodGet, "/api/v1/namespaces/"+strings.Repeat("a", 300)+"/actions", "").refused(http.StatusBadRequest, "Namespace longer than allowed: 300 > 256.")
 	s.do(http.MethodGet, "_/actions/"+strings.Repeat("a", 300), "").refused(http.StatusBadRequest, "Name segement longer than allowed: 300 > 256.")
+}
+
+func TestCollectionsMayEndInASlash(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.action("a", "echo it")
+	id := s.do(http.MethodPost, "_/actions/a?blocking=true", "").is(http.StatusOK).field("activationId")
+	for _, path := range []string{
+		"/invokers", "/activation", "/api-docs", "/docs", "/api/v1", "/api/v1/api-docs", "/api/v1/docs", "/api/v1/namespaces",
+		"_/limits", "_/actions", "_/triggers", "_/rules", "_/packages", "_/activations", "_/activations/" + id,
+	} {
+		want := s.do(http.MethodGet, path, "").is(http.StatusOK).body
+		assert.Equal(t, want, s.do(http.MethodGet, path+"/", "").is(http.StatusOK).body, path)
+		s.do(http.MethodHead, path+"/", "").is(http.StatusOK)
+	}
+	s.do(http.MethodPost, "_/actions/", "").refused(http.StatusMethodNotAllowed, "HTTP method not allowed, supported methods: GET")
+	s.do(http.MethodGet, "/api/v1/namespaces/", "", anonymous).is(http.StatusUnauthorized)
 }
 
 func TestTransactionIDs(t *testing.T) {
@@ -150,6 +171,6 @@ func TestNamespaces(t *testing.T) {
 	s := newServer(t)
 	s.do(http.MethodGet, "/api/v1/namespaces", "").says(`["guest"]`)
 	s.do(http.MethodGet, "/api/v1/namespaces", "", s.asOther).says(`["other"]`)
-	s.do(http.MethodGet, "_/limits", "").is(http.StatusOK).says(`{"invocationsPerMinute":-1,"concurrentInvocations":-1,"firesPerMinute":-1,"minActionMemory":1,"maxActionMemory":512,"minActionLogs":0,"maxActionLogs":10,"minActionTimeout":100,"maxActionTimeout":300000,"minActionConcurrency":1,"maxActionConcurrency":500,"maxParameterSize":"1 MB","maxPayloadSize":"1 MB","maxResponseSize":"1 MB"}`)
+	s.do(http.MethodGet, "_/limits", "").is(http.StatusOK).says(`{"invocationsPerMinute":-1,"concurrentInvocations":-1,"firesPerMinute":-1,"minActionMemory":1,"maxActionMemory":512,"minActionLogs":0,"maxActionLogs":10,"minActionTimeout":100,"maxActionTimeout":300000,"minActionConcurrency":1,"maxActionConcurrency":500,"maxParameterSize":"1 MB","maxPayloadSize":"1 MB","maxResponseSize":"1 MB","maxActionInstances":-1}`)
 	s.do(http.MethodGet, "/api/v1/namespaces/other/limits", "").refused(http.StatusForbidden, "The supplied authentication is not authorized to access 'other'.")
 }

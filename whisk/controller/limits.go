@@ -34,6 +34,15 @@ func boundsOf(b whisk.LimitBounds, own whisk.UserLimits) whisk.LimitBounds {
 	return b
 }
 
+// checkInstances refuses more sandboxes of an action than its namespace may have
+// activations at once, which less than 0 does not bound.
+func checkInstances(instances, concurrent int) error {
+	if concurrent < 0 || instances <= concurrent {
+		return nil
+	}
+	return whisk.Errorf(whisk.BadRequest, "Max action instance concurrency must not exceed your namespace concurrency of %d.", concurrent)
+}
+
 // userLimits are all the limits of somebody, as GET …/limits tells them.
 type userLimits struct {
 	InvocationsPerMinute  int          `json:"invocationsPerMinute"`
@@ -52,6 +61,7 @@ type userLimits struct {
 	MaxParameterSize      string       `json:"maxParameterSize"`
 	MaxPayloadSize        string       `json:"maxPayloadSize"`
 	MaxResponseSize       string       `json:"maxResponseSize"`
+	MaxActionInstances    int          `json:"maxActionInstances"`
 }
 
 func newUserLimits(rates entitlement.Rates, b whisk.LimitBounds, own whisk.UserLimits) userLimits {
@@ -72,5 +82,6 @@ func newUserLimits(rates entitlement.Rates, b whisk.LimitBounds, own whisk.UserL
 		MaxParameterSize:      "1 MB",
 		MaxPayloadSize:        "1 MB",
 		MaxResponseSize:       "1 MB",
+		MaxActionInstances:    rates.ConcurrentInvocations,
 	}
 }

@@ -1,7 +1,6 @@
 package controller
 
 import (
-	_ "embed"
 	"maps"
 	"math"
 	"net/http"
@@ -12,15 +11,6 @@ import (
 
 	"wasmwhisk/whisk"
 )
-
-// openAPI is the document that describes what is served.
-//
-//go:embed openapi.json
-var openAPI []byte
-
-func apiDocs(e echo.Context) error {
-	return send(e, http.StatusOK, echo.MIMEApplicationJSON, openAPI)
-}
 
 // platform is what GET / tells. Durations are in milliseconds, sizes in bytes.
 type platform struct {
@@ -91,7 +81,7 @@ func (c *Controller) describeAPI(e echo.Context) error {
 		"api_version_path": "v1",
 		"build":            c.config.Build.Date,
 		"buildno":          c.config.Build.Number,
-		"swagger_paths":    map[string]string{"ui": docsPath, "api-docs": docsPath},
+		"swagger_paths":    map[string]string{"ui": docsPath, "api-docs": documentPath},
 	})
 }
 

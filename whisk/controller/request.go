@@ -42,11 +42,20 @@ func (c *Controller) newRequest(e echo.Context) (*request, error) {
 	named, err := r.name("namespace")
 	switch {
 	case err != nil:
-		return nil, whisk.Errorf(whisk.BadRequest, "The namespace contains illegal characters.")
+		return nil, errNamespace(r.Param("namespace"))
 	case named != whisk.Self:
 		r.namespace = named
 	}
 	return r, nil
+}
+
+// errNamespace refuses what cannot be a namespace. Its length is told apart, as
+// for other names.
+func errNamespace(name string) error {
+	if len(name) > whisk.MaxNameBytes {
+		return whisk.Errorf(whisk.BadRequest, "Namespace longer than allowed: %d > %d.", len(name), whisk.MaxNameBytes)
+	}
+	return whisk.Errorf(whisk.BadRequest, "The namespace contains illegal characters.")
 }
 
 func (r *request) ctx() context.Context { return r.Request().Context() }
@@ -54,6 +63,9 @@ func (r *request) ctx() context.Context { return r.Request().Context() }
 // name is a segment of the path.
 func (r *request) name(param string) (whisk.EntityName, error) {
 	text := r.Param(param)
+	if strings.Contains(text, "/") { // to the router the last segment is all that is left
+		return "", echo.ErrNotFound
+	}
 	if r.Request().URL.RawPath != "" { // then the router went by it
 		unescaped, err := url.PathUnescape(text)
 		if err != nil {
