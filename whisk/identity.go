@@ -104,3 +104,6 @@ type UserLimits struct {
 	MaxActionConcurrency  *int   `json:"maxActionConcurrency,omitempty"`
 	MinActionConcurrency  *int   `json:"minActionConcurrency,omitempty"`
 }
+
+// Records reports whether the activations of the subject are recorded.
+func (l UserLimits) Records() bool { return l.StoreActivations == nil || *l.StoreActivations }

@@ -11,7 +11,6 @@ import (
 
 	"wasmwhisk/whisk"
 	"wasmwhisk/whisk/invoker"
-	"wasmwhisk/whisk/store"
 )
 
 const (
@@ -59,9 +58,7 @@ func (p composer) Invoke(ctx context.Context, inv invoker.Invocation) (*whisk.Ac
 		return e.record, e.err
 	case <-ctx.Done():
 	}
-	promise := p.promise(inv)
-	promise.Begun = true
-	if err := p.accept(context.WithoutCancel(ctx), promise); err != nil {
+	if err := p.promise(context.WithoutCancel(ctx), inv); err != nil {
 		return nil, err
 	}
 	return nil, invoker.ErrUnfinished
@@ -72,10 +69,17 @@ func (p composer) Accept(ctx context.Context, inv invoker.Invocation) error {
 	if _, err := p.begin(inv); err != nil {
 		return err
 	}
-	return p.accept(ctx, p.promise(inv))
+	return p.promise(ctx, inv)
 }
 
-func (p composer) accept(ctx context.Context, promise *store.Promise) error {
+// promise has the store keep the composition, which has begun, until there is a
+// record of it; of one without a record, nothing.
+func (p composer) promise(ctx context.Context, inv invoker.Invocation) error {
+	if inv.Unrecorded {
+		return nil
+	}
+	promise := inv.Promise()
+	promise.Begun, promise.Annotations = true, annotations(&inv, 0)
 	if err := p.controller.config.Store.Accept(ctx, promise); err != nil {
 		return fmt.Errorf("promise activation: %w", err)
 	}
@@ -104,13 +108,6 @@ func (p composer) begin(inv invoker.Invocation) (<-chan ending, error) {
 	return ended, nil
 }
 
-// promise is what the store keeps until there is a record.
-func (p composer) promise(inv invoker.Invocation) *store.Promise {
-	promise := inv.Promise()
-	promise.Annotations = annotations(&inv, 0)
-	return promise
-}
-
 // tally counts what a composition and those within it have run so far.
 type tally struct{ components, conductions, depth int }
 
@@ -125,7 +122,7 @@ type composition struct {
 	memoryMB    int      // the most that one of them may use
 }
 
-// compose runs a composition and stores its record.
+// compose runs a composition and stores its record, if there is to be one.
 func (p composer) compose(ctx context.Context, inv invoker.Invocation, t *tally) (*whisk.Activation, error) {
 	run := &composition{controller: p.controller, invocation: inv, tally: t, activations: []string{}}
 	began := time.Now()
@@ -133,6 +130,9 @@ func (p composer) compose(ctx context.Context, inv invoker.Invocation, t *tally)
 	response := run.through(ctx, p.run)
 	t.depth--
 	record := run.record(response, began)
+	if inv.Unrecorded {
+		return record, nil
+	}
 	if err := p.controller.config.Store.Append(context.WithoutCancel(ctx), record); err != nil {
 		return nil, fmt.Errorf("store activation record: %w", err)
 	}
@@ -206,6 +206,7 @@ func (s *composition) part(ctx context.Context, name whisk.FullyQualifiedName, p
 // component runs an action, or what is itself composed, as a part.
 func (s *composition) component(ctx context.Context, inv invoker.Invocation, textLate string) whisk.Response {
 	inv.Cause, inv.CausedBy, inv.Transaction = s.invocation.ID, causedBySequence, s.invocation.Transaction
+	inv.Unrecorded = s.invocation.Unrecorded
 	record, err := s.invoke(ctx, inv)
 	return s.settle(inv.ID, record, err, textLate)
 }

@@ -36,8 +36,10 @@ func (c *Controller) fireTrigger(r *request) error {
 		return r.noContent()
 	}
 	record := c.fire(r, trigger, args, payload)
-	if err := c.config.Store.Append(r.ctx(), record); err != nil {
-		return err
+	if r.caller.Limits.Records() {
+		if err := c.config.Store.Append(r.ctx(), record); err != nil {
+			return err
+		}
 	}
 	return r.accepted(record.ID)
 }

@@ -157,16 +157,17 @@ func (a *reached) invocation(who caller, payload []byte) (invoker.Invocation, er
 		return invoker.Invocation{}, err
 	}
 	return invoker.Invocation{
-		ID:        whisk.NewActivationID(),
-		Subject:   who.Subject,
-		Namespace: who.Namespace,
-		APIKey:    who.key.Text(),
-		Action:    a.action,
-		Revision:  a.revision,
-		Binding:   a.binding(),
-		Arguments: args,
-		Env:       atInit.Env(),
-		Received:  time.Now(),
+		ID:         whisk.NewActivationID(),
+		Subject:    who.Subject,
+		Namespace:  who.Namespace,
+		APIKey:     who.key.Text(),
+		Action:     a.action,
+		Revision:   a.revision,
+		Binding:    a.binding(),
+		Arguments:  args,
+		Env:        atInit.Env(),
+		Received:   time.Now(),
+		Unrecorded: !who.Limits.Records(),
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -15,6 +16,7 @@ import (
 	"wasmwhisk/executor/action"
 	"wasmwhisk/internal/wat"
 	"wasmwhisk/precompile"
+	"wasmwhisk/whisk"
 	"wasmwhisk/whisk/controller"
 	"wasmwhisk/whisk/invoker"
 )
@@ -73,6 +75,34 @@ func TestActionsRunForReal(t *testing.T) {
 	foreign := s.do(http.MethodPost, "_/actions/js?blocking=true", ``).is(http.StatusBadGateway)
 	assert.Contains(t, foreign.body, "The kind 'nodejs:20' is not executed here: actions are WebAssembly of kind 'wasm:0.1'.")
 	assert.Contains(t, foreign.body, `"status":"action developer error"`)
+}
+
+func TestSubjectsWithoutRecords(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, withInvoker(t))
+	subject, err := s.store.Subject(t.Context(), whisk.Guest)
+	require.NoError(t, err)
+	stores := false
+	subject.Limits.StoreActivations = &stores
+	require.NoError(t, s.store.UpdateSubject(t.Context(), subject))
+	s.do(http.MethodPut, "_/actions/echo", echoModule(), header("Content-Type", "application/wasm")).is(http.StatusOK)
+	s.put("_/actions/seq", `{"exec":{"kind":"sequence","components":["/_/echo","/_/echo"]}}`)
+	s.put("_/triggers/t", `{}`)
+	s.put("_/rules/r", `{"trigger":"/_/t","action":"/_/echo"}`)
+
+	assert.Equal(t, "false", s.do(http.MethodGet, "_/limits", "").field("storeActivations"))
+	for _, name := range []string{"echo", "seq"} {
+		got := s.do(http.MethodPost, "_/actions/"+name+"?blocking=true", `{"a":1}`, header("X-OW-EXTRA-LOGGING", "on")).is(http.StatusOK)
+		s.do(http.MethodGet, "_/activations/"+got.field("activationId"), "").is(http.StatusNotFound)
+		s.do(http.MethodPost, "_/actions/"+name, "").is(http.StatusAccepted)
+	}
+	s.do(http.MethodPost, "_/triggers/t", "").is(http.StatusAccepted)
+	require.Eventually(t, func() bool { return s.do(http.MethodGet, "/activation/count", "").body == "0" }, 10*time.Second, time.Millisecond)
+	s.do(http.MethodGet, "_/activations?count=true", "").says(`{"activations":0}`)
+	for promise, err := range s.store.Pending(t.Context()) {
+		require.NoError(t, err)
+		assert.Failf(t, "promised", "%v", promise)
+	}
 }
 
 // BenchmarkInvoke is a blocking invocation over loopback with its record stored,

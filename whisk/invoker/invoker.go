@@ -8,7 +8,8 @@
 // caller who waits: it gets the record, once that is durable. [Invoker.Accept]
 // is for one who does not: it returns when the promise is durable that there
 // will be a record, whatever happens to this process. A caller who waited too
-// long turns the first into the second.
+// long turns the first into the second. Of an activation that is not to be
+// recorded there is neither promise nor record.
 //
 // Locks are never held together.
 package invoker
@@ -63,6 +64,10 @@ type Invocation struct {
 
 	Received    time.Time // when the request for it came
 	Transaction string
+
+	// Unrecorded leaves nothing of the activation in the store: who waits for it
+	// gets its record, and nobody else ever does.
+	Unrecorded bool
 
 	// Ended is called, unless it is nil, once there is nothing left of an
 	// activation that was submitted or accepted.

@@ -164,6 +164,25 @@ func TestWhoWaitsTooLongGetsAPromise(t *testing.T) {
 	assert.Nil(t, f.store.promised(inv.ID), "the record ends the promise")
 }
 
+func TestUnrecordedActivationsLeaveNothing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	a := f.action("echo", echoGuest())
+	unrecorded := func(inv *Invocation) { inv.Unrecorded = true }
+	awaited, err := f.Invoke(t.Context(), invocation(a, unrecorded))
+	require.NoError(t, err)
+	assert.Equal(t, whisk.Success, awaited.Response.Status, "who waits gets the record")
+
+	ended := make(chan struct{})
+	accepted := invocation(a, unrecorded, func(inv *Invocation) { inv.Ended = func() { close(ended) } })
+	require.NoError(t, f.Accept(t.Context(), accepted))
+	<-ended
+	for _, id := range []whisk.ActivationID{awaited.ID, accepted.ID} {
+		assert.Nil(t, f.store.record(id))
+		assert.Nil(t, f.store.promised(id))
+	}
+}
+
 func TestAcceptedActivationsAreRecorded(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

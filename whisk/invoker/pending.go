@@ -53,6 +53,9 @@ const (
 
 // promise has the store keep the activation until there is a record of it.
 func (p *Pending) promise(ctx context.Context, s stage) error {
+	if p.invocation.Unrecorded {
+		return nil
+	}
 	promise := p.invocation.Promise()
 	promise.Begun = bool(s)
 	if err := p.invoker.config.Store.Accept(ctx, promise); err != nil {
@@ -88,18 +91,26 @@ func (p *Pending) drop() {
 	p.settle(ended{status: whisk.InternalError, message: textStopped}, time.Now())
 }
 
-// settle makes the record durable and known.
+// settle makes the record, and has it stored before it is known.
 func (p *Pending) settle(e ended, began time.Time) {
 	defer p.end()
 	record := p.invocation.record(e, began, time.Now())
-	// The caller's context has no part in this, nor has the end of the others.
-	if err := p.invoker.config.Store.Append(context.Background(), record); err != nil {
+	if err := p.store(record); err != nil {
 		p.err = fmt.Errorf("store activation record: %w", err)
 		p.invoker.config.Logger.Error("activation record is lost",
 			slog.String("activation_id", string(record.ID)), slog.Any("error", err))
 		return
 	}
 	p.record = record
+}
+
+// store makes the record durable, if there is to be one.
+func (p *Pending) store(record *whisk.Activation) error {
+	if p.invocation.Unrecorded {
+		return nil
+	}
+	// The caller's context has no part in this, nor has the end of the others.
+	return p.invoker.config.Store.Append(context.Background(), record)
 }
 
 // end tells that there is nothing left to do: first who counts, so that a caller
