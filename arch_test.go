@@ -66,6 +66,7 @@ var layers = []struct{ pkg, mayImport string }{
 
 	// Know us by HTTP alone.
 	{"conformance/...", ""},
+	{"eval", "eval/load eval/result eval/target"},
 	{"eval/load", ""},
 	{"eval/target", "eval/load internal/guest"},
 	{"eval/result", ""},
