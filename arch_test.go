@@ -32,10 +32,10 @@ var layers = []struct{ pkg, mayImport string }{
 	{"engines/wasmtime", "engine engine/rewrite"},
 	{"engines/wazero", "engine engine/wasi engine/rewrite"},
 	{"engines/wasmer", "engine engine/rewrite"},
-	{"engines/wasmer/worker", "engine engine/sandbox engine/worker engines/wasmer precompile"},
+	{"engines/wasmer/worker", "engine engine/enginebench engine/sandbox engine/worker engines/wasmer precompile"},
 	{"engine/enginetest", "engine/... internal/wat"},
 
-	{"engine/enginebench", "engine engine/abi engine/host engine/sandbox engine/wasi"},
+	{"engine/enginebench", "engine engine/abi engine/host engine/sandbox engine/wasi engine/worker"},
 
 	// Running one action, and keeping what runs.
 	{"engine/sandbox", "engine engine/abi engine/host engine/rewrite engine/wasi"},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -16,6 +17,29 @@ import (
 	"wasmwhisk/engines/wazero"
 	"wasmwhisk/precompile"
 )
+
+func TestWorkersAreCounted(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("worker processes need Linux")
+	}
+	registry := prometheus.NewRegistry()
+	f := newFixture(t, withWorkers(t), func(c *Config) { c.Registerer = registry })
+	f.init(f.single, echoGuest())
+	found := map[string]float64{}
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	for _, family := range families {
+		metric := family.GetMetric()[0]
+		found[family.GetName()] = metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
+	}
+	assert.Positive(t, found["wasmwhisk_worker_processes"])
+	assert.Positive(t, found["wasmwhisk_worker_starts_total"])
+	for _, none := range []string{"wasmwhisk_worker_busy_processes", "wasmwhisk_worker_crashes_total", "wasmwhisk_worker_kills_total"} {
+		assert.Contains(t, found, none)
+		assert.Zero(t, found[none], none)
+	}
+}
 
 // TestWorkersLoadArtefacts gives workers modules that were compiled before, by an
 // executor on the same directory.

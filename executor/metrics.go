@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/engine/worker"
 	"wasmwhisk/whisk"
 )
 
@@ -79,13 +80,27 @@ func histogram(name, help string) prometheus.Histogram {
 // gauges read what others count.
 func gauges(e *Executor) []prometheus.Collector {
 	stats := e.config.Pool.Stats
-	return []prometheus.Collector{
+	all := []prometheus.Collector{
 		gauge("containers", "Containers that there are.", func() float64 { return float64(e.containers.count()) }),
 		gauge("pool_bytes", "Memory that the kept modules take.", func() float64 { return float64(stats().Bytes) }),
 		gauge("pool_modules", "Modules that are kept.", func() float64 { return float64(stats().Modules) }),
 		counter("pool_hits_total", "Modules that were there when they were wanted.", func() float64 { return float64(stats().Hits) }),
 		counter("pool_misses_total", "Modules that were not.", func() float64 { return float64(stats().Misses) }),
 		counter("pool_evictions_total", "Modules that made room for others.", func() float64 { return float64(stats().Evictions) }),
+	}
+	if e.config.Workers != nil {
+		all = append(all, workerGauges(e.config.Workers.Stats)...)
+	}
+	return all
+}
+
+func workerGauges(stats func() worker.Stats) []prometheus.Collector {
+	return []prometheus.Collector{
+		gauge("worker_processes", "Worker processes, also those that wait for an action.", func() float64 { return float64(stats().Processes) }),
+		gauge("worker_busy_processes", "Worker processes that run activations.", func() float64 { return float64(stats().Busy) }),
+		counter("worker_starts_total", "Worker processes that were started.", func() float64 { return float64(stats().Started) }),
+		counter("worker_crashes_total", "Worker processes that ended by themselves.", func() float64 { return float64(stats().Crashed) }),
+		counter("worker_kills_total", "Worker processes that were killed because of what ran in them.", func() float64 { return float64(stats().Killed) }),
 	}
 }
 

@@ -3,7 +3,8 @@
 // that wait, beside native programs that do the same work.
 //
 // The command "executor bench engines" prints what it finds. Engines take turns,
-// so that what else the machine does meets all of them; figures are medians.
+// so that what else the machine does meets all of them; figures are medians. An
+// engine that has a program of its own is measured there, by [Serve], in its turn.
 package enginebench
 
 import (
@@ -14,13 +15,21 @@ import (
 	"time"
 
 	"wasmwhisk/engine"
-	"wasmwhisk/engine/sandbox"
 )
 
-// Engine is an engine to measure.
+// Open makes an engine.
+type Open func(context.Context, engine.Config) (engine.WasmRuntime, error)
+
+// Engine is an engine to measure. It is made by Open, or else in the program that
+// Program starts, with its arguments: one that calls [Serve].
 type Engine struct {
-	Name string
-	Open func(context.Context, engine.Config) (engine.WasmRuntime, error)
+	Name    string
+	Open    Open
+	Program []string
+
+	// Worker starts its worker processes (package worker), which are measured,
+	// too; nil if there are none.
+	Worker []string
 }
 
 // Guest is an action that keeps the reactor contract, and an input for it.
@@ -82,6 +91,9 @@ type GuestFigures struct {
 	Reset   time.Duration `json:"reset_ns"`   // putting it back
 	Close   time.Duration `json:"close_ns"`   //
 	Idle    int64         `json:"idle_bytes"` // RAM of one that was put back and waits
+
+	Process     time.Duration `json:"process_ns"`    // an activation in a worker process
+	ProcessIdle int64         `json:"process_bytes"` // RAM of one that waits
 }
 
 // KernelFigure is one run of a kernel.
@@ -120,16 +132,18 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 // bench is one run.
 type bench struct {
 	config   Config
-	subjects []*subject
 	natives  []*native
+	subjects []subject
+	workers  []*workers // of the engines, nil for those without
 }
 
-// subject is an engine with its guests; kernels come last.
-type subject struct {
-	name    string
-	runtime engine.WasmRuntime
-	guests  []*guest
-	kernels []*guest
+// subject is an engine that is measured, here or in a program of its own.
+type subject interface {
+	// round gives it a turn. Kernels have to give those answers.
+	round(ctx context.Context, answers []string) error
+
+	report(ctx context.Context) (EngineReport, error)
+	close(ctx context.Context) error
 }
 
 func (b *bench) open(ctx context.Context) error {
@@ -141,59 +155,57 @@ func (b *bench) open(ctx context.Context) error {
 		b.natives = append(b.natives, n)
 	}
 	for _, e := range b.config.Engines {
-		rt, err := e.Open(ctx, engine.Config{HostFuncs: sandbox.HostFuncs()})
-		if err != nil {
-			return fmt.Errorf("open %s: %w", e.Name, err)
-		}
-		s := &subject{name: e.Name, runtime: rt}
-		b.subjects = append(b.subjects, s)
-		if err := b.prepare(ctx, s); err != nil {
+		if err := b.add(ctx, e); err != nil {
 			return fmt.Errorf("%s: %w", e.Name, err)
 		}
 	}
 	return nil
 }
 
-func (b *bench) prepare(ctx context.Context, s *subject) error {
-	for _, g := range b.config.Guests {
-		b.config.Progress(s.name + ": compile " + g.Name)
-		opened, err := newGuest(ctx, s.runtime, g)
-		if err != nil {
-			return fmt.Errorf("%s: %w", g.Name, err)
-		}
-		s.guests = append(s.guests, opened)
-		if err := opened.load(ctx, s.runtime); err != nil {
-			return fmt.Errorf("%s: %w", g.Name, err)
-		}
+func (b *bench) add(ctx context.Context, e Engine) error {
+	s, err := b.subject(ctx, e)
+	if err != nil {
+		return err
 	}
+	b.subjects = append(b.subjects, s)
+	if e.Worker == nil {
+		b.workers = append(b.workers, nil)
+		return nil
+	}
+	b.config.Progress(e.Name + ": start worker processes")
+	w, err := newWorkers(ctx, e.Worker, b.config.Guests)
+	b.workers = append(b.workers, w)
+	return err
+}
+
+func (b *bench) subject(ctx context.Context, e Engine) (subject, error) {
+	tell := func(doing string) { b.config.Progress(e.Name + ": " + doing) }
+	work := work{Guests: b.config.Guests}
 	for _, k := range b.config.Kernels {
-		b.config.Progress(s.name + ": compile " + k.Name)
-		opened, err := newGuest(ctx, s.runtime, k.Guest)
-		if err != nil {
-			return fmt.Errorf("%s: %w", k.Name, err)
-		}
-		s.kernels = append(s.kernels, opened)
+		work.Kernels = append(work.Kernels, k.Guest)
 	}
-	return nil
+	if e.Open == nil {
+		return newRemote(ctx, e.Program, work, tell)
+	}
+	return newLocal(ctx, e.Open, work, tell)
 }
 
 // round lets every engine, and the native programs, have a turn.
 func (b *bench) round(ctx context.Context) error {
-	for _, n := range b.natives {
+	answers := make([]string, len(b.natives))
+	for i, n := range b.natives {
 		if err := n.measure(ctx); err != nil {
 			return err
 		}
+		answers[i] = n.answer
 	}
-	for _, s := range b.subjects {
-		for _, g := range s.guests {
-			if err := g.live(ctx); err != nil {
-				return fmt.Errorf("%s: %s: %w", s.name, g.Name, err)
-			}
+	for i, s := range b.subjects {
+		err := s.round(ctx, answers)
+		if w := b.workers[i]; err == nil && w != nil {
+			err = w.round(ctx)
 		}
-		for i, k := range s.kernels {
-			if err := k.work(ctx, b.natives[i].answer); err != nil {
-				return fmt.Errorf("%s: %s: %w", s.name, k.Name, err)
-			}
+		if err != nil {
+			return fmt.Errorf("%s: %w", b.config.Engines[i].Name, err)
 		}
 	}
 	return nil
@@ -205,21 +217,19 @@ func (b *bench) report(ctx context.Context) (*Report, error) {
 		r.Native = append(r.Native, n.figure())
 		r.ForkExec = median(n.idle)
 	}
-	for _, s := range b.subjects {
-		b.config.Progress(s.name + ": memory of sandboxes that wait")
-		e := EngineReport{Name: s.name, Version: s.runtime.Info().Version}
-		for _, g := range s.guests {
-			figures, err := g.figures(ctx)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %s: %w", s.name, g.Name, err)
-			}
-			e.Guests = append(e.Guests, figures)
+	for i, s := range b.subjects {
+		name := b.config.Engines[i].Name
+		b.config.Progress(name + ": memory of sandboxes that wait")
+		e, err := s.report(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		for i, k := range s.kernels {
-			run := median(k.samples[call])
-			e.Kernels = append(e.Kernels, KernelFigure{
-				Kernel: k.Name, Run: run, Native: float64(run) / float64(max(r.Native[i].Run, 1)),
-			})
+		e.Name = name
+		for n := range e.Kernels {
+			e.Kernels[n].Native = float64(e.Kernels[n].Run) / float64(max(r.Native[n].Run, 1))
+		}
+		if w := b.workers[i]; w != nil {
+			w.figures(e.Guests)
 		}
 		r.Engines = append(r.Engines, e)
 	}
@@ -227,12 +237,12 @@ func (b *bench) report(ctx context.Context) (*Report, error) {
 }
 
 func (b *bench) close(ctx context.Context) error {
+	for _, w := range slices.DeleteFunc(b.workers, func(w *workers) bool { return w == nil }) {
+		w.close()
+	}
 	var errs []error
 	for _, s := range b.subjects {
-		for _, g := range slices.Concat(s.guests, s.kernels) {
-			errs = append(errs, g.close(ctx))
-		}
-		errs = append(errs, s.runtime.Close(ctx))
+		errs = append(errs, s.close(ctx))
 	}
 	return errors.Join(errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -47,7 +48,12 @@ func (g *guest) idleBytes(ctx context.Context) (size int64, err error) {
 // times counts once. It is 0 where the system does not tell.
 func residentBytes() int64 {
 	debug.FreeOSMemory()
-	text, err := os.ReadFile("/proc/self/smaps_rollup")
+	return proportionalBytes(os.Getpid())
+}
+
+// proportionalBytes is the RAM of a process, of pages shared with others its share.
+func proportionalBytes(pid int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		return 0
 	}

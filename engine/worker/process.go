@@ -41,6 +41,8 @@ type process struct {
 	complaint bounded
 	gone      chan struct{} // closed when the process has ended and nothing is left of it
 
+	left func(p *process, why error) // is told of the end
+
 	assigned assignment // before any activation, and not changed after
 	ready    readiness
 
@@ -122,6 +124,7 @@ func (p *process) serve() {
 	_ = p.cmd.Wait()
 	_ = os.RemoveAll(p.dir)
 	p.finish()
+	p.left(p, p.reason())
 	close(p.gone)
 }
 

@@ -111,6 +111,7 @@ type Supervisor struct {
 	ctx        context.Context //nolint:containedctx // of the processes, which outlive every call
 	cancel     context.CancelFunc
 	spares     chan *process
+	book       book
 	background sync.WaitGroup
 
 	mu      sync.Mutex
@@ -125,6 +126,7 @@ func New(config Config) (*Supervisor, error) {
 	}
 	config = config.withDefaults()
 	s := &Supervisor{config: config, spares: make(chan *process, config.Prestarted), runners: map[*Runner]struct{}{}}
+	s.book.running = map[*process]struct{}{}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.background.Go(s.watch)
 	for range config.Prestarted {
@@ -237,7 +239,7 @@ func (s *Supervisor) hire(r *Runner) (*process, error) {
 		}
 	default:
 	}
-	p, err := start(s.config.Command)
+	p, err := s.book.start(s.config.Command)
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +258,7 @@ var errSlow = &engine.InvalidModuleError{Err: errors.New("it takes too long to c
 
 // spare starts a process that waits.
 func (s *Supervisor) spare() {
-	p, err := start(s.config.Command)
+	p, err := s.book.start(s.config.Command)
 	if err != nil {
 		s.config.Logger.Error("worker process does not start", "error", err)
 		return

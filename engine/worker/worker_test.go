@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/abi"
@@ -147,13 +148,14 @@ func TestDeadlines(t *testing.T) {
 	assert.ErrorIs(t, r.Run(ctx, activation(`[]`)).Err, cause)
 }
 
-// stubborn is a worker that has stopped: it does not even see a deadline.
+// stubborn makes a worker stop, all its threads: it does not even see a deadline.
 func stubborn(t *testing.T, r *Runner) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, m := range r.members {
 		require.NoError(t, m.cmd.Process.Signal(syscall.SIGSTOP))
+		require.NoError(t, unix.Waitid(unix.P_PID, m.cmd.Process.Pid, nil, unix.WSTOPPED, nil))
 	}
 }
 
@@ -186,6 +188,33 @@ func (r *Runner) load() (sum int) {
 		sum += m.load
 	}
 	return sum
+}
+
+func TestStats(t *testing.T) {
+	t.Parallel()
+	s := newSupervisor(t, "wazero", func(c *Config) { c.Grace = 10 * time.Millisecond })
+	r := s.open(t, reactor(branches), sandbox.Policy{})
+	comesTo := func(want Stats) {
+		t.Helper()
+		assert.Eventually(t, func() bool { return s.Stats() == want }, time.Minute, time.Millisecond, "Stats() = %+v, want %+v", s.Stats(), want)
+		assert.Len(t, s.Processes(), want.Processes)
+	}
+	comesTo(Stats{Processes: 1, Started: 1})
+	spins := make(chan sandbox.Outcome)
+	go func() { spins <- r.Run(t.Context(), activation(`[]`)) }()
+	comesTo(Stats{Processes: 1, Busy: 1, Started: 1})
+	r.crash(t)
+	assert.Error(t, (<-spins).Err)
+	comesTo(Stats{Started: 1, Crashed: 1})
+	assert.NoError(t, r.Run(t.Context(), activation(`{}`)).Err)
+	comesTo(Stats{Processes: 1, Started: 2, Crashed: 1})
+	stubborn(t, r)
+	late := r.Run(t.Context(), sandbox.Activation{Input: json.RawMessage(`{}`), Deadline: time.Now().Add(10 * time.Millisecond)})
+	assert.ErrorIs(t, late.Err, context.DeadlineExceeded)
+	comesTo(Stats{Started: 2, Crashed: 1, Killed: 1})
+	assert.NoError(t, r.Run(t.Context(), activation(`{}`)).Err)
+	r.Close()
+	comesTo(Stats{Started: 3, Crashed: 1, Killed: 1})
 }
 
 func TestCrashHarmsOnlyWhatRanThere(t *testing.T) {

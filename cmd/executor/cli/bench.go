@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"runtime"
 	"text/tabwriter"
 	"time"
 
@@ -36,11 +37,12 @@ func newBenchEnginesCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "engines",
 		Short: "Measure the engines side by side",
-		Long: `bench engines measures every engine of this binary: a tiny guest and the Go action
-examples/add in each step of their lives, and BLAKE3 (examples/hash) and a sieve
-(examples/prime) beside the native programs of the same sources. It builds the
+		Long: `bench engines measures every engine: a tiny guest and the Go action examples/add in
+each step of their lives and in a worker process, and BLAKE3 (examples/hash) and a
+sieve (examples/prime) beside the native programs of the same sources. It builds the
 examples with the Go toolchain of this machine: run it in a checkout of wasmwhisk.
-Engines take turns; figures are medians.`,
+Engines take turns; figures are medians. The engine wasmer is measured by its worker
+program, where that is found.`,
 		Args: noArguments,
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print JSON, times in nanoseconds")
@@ -68,12 +70,37 @@ func benchEngines(ctx context.Context, env *Env, rounds int) (_ *enginebench.Rep
 	if err := addBenchGuests(ctx, &config, dir); err != nil {
 		return nil, fmt.Errorf("%w\nbench engines builds examples: run it in a checkout of wasmwhisk", err)
 	}
-	for _, e := range engines() {
-		if e.missing == "" {
-			config.Engines = append(config.Engines, enginebench.Engine{Name: e.name, Open: e.open})
-		}
+	if config.Engines, err = benchedEngines(env); err != nil {
+		return nil, err
 	}
 	return enginebench.Run(ctx, config)
+}
+
+// benchedEngines are those that are there, with the commands of their worker
+// processes.
+func benchedEngines(env *Env) ([]enginebench.Engine, error) {
+	own, err := ownProgram()
+	if err != nil {
+		return nil, fmt.Errorf("find own program: %w", err)
+	}
+	var benched []enginebench.Engine
+	for _, e := range engines() {
+		if e.missing == "" {
+			each := enginebench.Engine{Name: e.name, Open: e.open}
+			if runtime.GOOS == "linux" {
+				each.Worker = []string{own, workerCommand, "--engine", e.name}
+			}
+			benched = append(benched, each)
+		}
+	}
+	program, err := findWasmer(env.Getenv(variable("wasmer-worker")))
+	if err != nil {
+		fmt.Fprintf(env.Stderr, "%s is left out: %v\n", wasmerName, err)
+		return benched, nil
+	}
+	return append(benched, enginebench.Engine{
+		Name: wasmerName, Program: []string{program, "bench"}, Worker: []string{program, "serve"},
+	}), nil
 }
 
 // examplePackages is where the examples are.
@@ -131,8 +158,19 @@ func printBench(out io.Writer, r *enginebench.Report) error {
 		}
 		fmt.Fprintf(w, "%s\t\n", nativeText(r, row.name))
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprint(out, benchNotes)
+	return err
 }
+
+// benchNotes say what the rows mean where that is not the same for all.
+const benchNotes = `
+-: the engine does without. compile: of wasmer with a first instance, since it compiles
+for one. A worker is a process for one action, which compiled it and runs an activation
+at a time; wasmer runs in no other way, and its other lines were measured within.
+`
 
 // startRow is the line of what an activation in a native process costs at least.
 const startRow = "fork+exec"
@@ -180,6 +218,7 @@ func guestRows(i int, name string, forkExec time.Duration) []benchRow {
 		{"close", func(g enginebench.GuestFigures) time.Duration { return g.Close }},
 		{"reset", func(g enginebench.GuestFigures) time.Duration { return g.Reset }},
 		{"call", func(g enginebench.GuestFigures) time.Duration { return g.Call }},
+		{"activation in a worker", func(g enginebench.GuestFigures) time.Duration { return g.Process }},
 	} {
 		add(step.what, func(g enginebench.GuestFigures) string {
 			if took := step.took(g); took > 0 {
@@ -191,6 +230,21 @@ func guestRows(i int, name string, forkExec time.Duration) []benchRow {
 	add("call and reset, of fork+exec", func(g enginebench.GuestFigures) string {
 		return fmt.Sprintf("1/%.0f", float64(forkExec)/float64(max(g.Call+g.Reset, 1)))
 	})
+	add("worker, of fork+exec", func(g enginebench.GuestFigures) string {
+		if g.Process == 0 {
+			return "-"
+		}
+		return fmt.Sprintf("1/%.0f", float64(forkExec)/float64(g.Process))
+	})
 	add("idle sandbox", func(g enginebench.GuestFigures) string { return fmt.Sprintf("%.1f KiB", float64(g.Idle)/1024) })
+	add("idle worker", func(g enginebench.GuestFigures) string { return dash(mebibytes(g.ProcessIdle)) })
 	return rows
+}
+
+// mebibytes is "" for nothing.
+func mebibytes(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 }

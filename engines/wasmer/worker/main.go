@@ -6,6 +6,7 @@
 //
 //	wasmer-worker serve PAGES        a worker process (package engine/worker)
 //	wasmer-worker compile PAGES      a compiler process (package precompile)
+//	wasmer-worker bench              measures, for another process (package engine/enginebench)
 //	wasmer-worker fingerprint PAGES  says what artefacts depend on
 //	wasmer-worker version            says which wasmer it has
 //
@@ -20,6 +21,7 @@ import (
 	"strconv"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engine/enginebench"
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/engine/worker"
 	"wasmwhisk/engines/wasmer"
@@ -43,13 +45,15 @@ func run(ctx context.Context, args []string) error {
 		pages = bound(n)
 	}
 	if len(args) == 0 {
-		return errors.New("what to do: serve, compile, fingerprint or version")
+		return errors.New("what to do: serve, compile, bench, fingerprint or version")
 	}
 	switch args[0] {
 	case "serve":
 		return worker.Main(ctx, pages.serve)
 	case "compile":
 		return precompile.ChildMain(ctx, os.Stdin, os.Stdout, pages.compile)
+	case "bench":
+		return enginebench.Serve(ctx, os.Stdin, os.Stdout, openEager)
 	case "fingerprint", "version":
 		return pages.tell(ctx, args[0])
 	}
@@ -78,4 +82,25 @@ func (b bound) tell(ctx context.Context, what string) error {
 	}
 	fmt.Println(text)
 	return rt.Close(ctx)
+}
+
+// eager makes machine code of a module at once, as others do, rather than with the
+// first instance: so it is measured.
+type eager struct{ *wasmer.Runtime }
+
+func openEager(ctx context.Context, config engine.Config) (engine.WasmRuntime, error) {
+	rt, err := wasmer.New(ctx, config, 0)
+	return eager{rt}, err
+}
+
+func (e eager) Compile(ctx context.Context, binary []byte) (engine.Module, error) {
+	m, err := e.Runtime.Compile(ctx, binary)
+	if err != nil {
+		return nil, err
+	}
+	instance, err := m.Instantiate(ctx, engine.Limits{})
+	if err != nil {
+		return nil, errors.Join(err, m.Close(ctx))
+	}
+	return m, instance.Close(ctx)
 }
