@@ -33,6 +33,10 @@ type Config struct {
 	Rates  entitlement.Rates
 	Bounds whisk.LimitBounds
 
+	// Operator may have the node take on no activations, by POST /disable, and
+	// take them on again, by POST /enable; the zero Key is nobody.
+	Operator whisk.Key
+
 	// Build is told by GET /api/v1.
 	Build Build
 

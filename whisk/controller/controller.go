@@ -34,6 +34,7 @@ type Controller struct {
 	config   Config
 	throttle *entitlement.Throttle
 	bodies   *receiver
+	duty     duty
 	inFlight *inFlight
 	metrics  *metrics
 	front    *echo.Echo
@@ -61,6 +62,7 @@ func New(config Config) (*Controller, error) {
 		config:   config,
 		throttle: entitlement.NewThrottle(config.Rates),
 		bodies:   newReceiver(config.HTTP.Body, config.HTTP.UploadBytes),
+		duty:     duty{operator: config.Operator},
 		inFlight: newInFlight(),
 	}
 	var err error

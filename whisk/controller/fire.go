@@ -21,6 +21,9 @@ func (c *Controller) fireTrigger(r *request) error {
 	if err != nil {
 		return err
 	}
+	if err := c.duty.check(); err != nil {
+		return err
+	}
 	if err := c.throttle.Fire(r.caller.Identity); err != nil {
 		return err
 	}

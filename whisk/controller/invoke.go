@@ -96,6 +96,9 @@ func (c *Controller) invokeAction(r *request) error {
 
 // admit settles what an invocation is to be, within the rates of the caller.
 func (c *Controller) admit(r *request, name whisk.FullyQualifiedName, payload []byte) (invoker.Invocation, error) {
+	if err := c.duty.check(); err != nil {
+		return invoker.Invocation{}, err
+	}
 	ended, err := c.throttle.Invoke(r.caller.Identity)
 	if err != nil {
 		return invoker.Invocation{}, err

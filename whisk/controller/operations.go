@@ -89,18 +89,6 @@ func ping(e echo.Context) error {
 	return send(e, http.StatusOK, echo.MIMETextPlainCharsetUTF8, []byte("pong"))
 }
 
-// The node is its own and only invoker, which is up when it answers.
-
-func invokers(e echo.Context) error {
-	return sendJSON(e, http.StatusOK, map[string]string{"0": "up"})
-}
-
-func healthyInvokers(e echo.Context) error { return sendJSON(e, http.StatusOK, 1) }
-
-func invokersReady(e echo.Context) error {
-	return sendJSON(e, http.StatusOK, map[string]string{"healthy": "1/1"})
-}
-
 func (c *Controller) activationsInFlight(e echo.Context) error {
 	return sendJSON(e, http.StatusOK, c.inFlight.ids())
 }

@@ -16,6 +16,7 @@ import (
 
 	"wasmwhisk/executor"
 	"wasmwhisk/executor/action"
+	"wasmwhisk/whisk"
 	"wasmwhisk/whisk/controller"
 	"wasmwhisk/whisk/entitlement"
 	"wasmwhisk/whisk/invoker"
@@ -28,6 +29,7 @@ type standaloneSettings struct {
 	apiAddr         string
 	tlsCert, tlsKey string
 	limitsJSON      string
+	operator        string
 	capacity        invoker.Capacity
 	keepFor         time.Duration
 	keepCount       int
@@ -39,6 +41,7 @@ func (s *standaloneSettings) add(f *pflag.FlagSet) {
 	f.StringVar(&s.tlsCert, "tls-cert", "", "serve the API over HTTPS with the certificate in `FILE` (PEM)")
 	f.StringVar(&s.tlsKey, "tls-key", "", "`FILE` with the key of the certificate (PEM)")
 	f.StringVar(&s.limitsJSON, "limits", "", `rates of a namespace as JSON: {"invocationsPerMinute":60,"concurrentInvocations":30,"firesPerMinute":60}, less than 0 for no bound`)
+	f.StringVar(&s.operator, "operator", "", "let `USER:PASSWORD` have the API take on no more activations (POST /disable), and again (POST /enable)")
 	f.IntVar(&s.capacity.Activations, "max-activations", 0, "activations through the API at once; more wait (default 256)")
 	f.Int64Var(&s.capacity.MemoryBytes, "user-memory", 0, "bound on the memory limits of the activations that run, in `BYTES` (default 64 GiB)")
 	f.IntVar(&s.capacity.Queue, "max-queue", 0, "activations of one action that wait (default 1000)")
@@ -70,6 +73,10 @@ func openStandalone(ctx context.Context, s settings, shared executor.Config) (_ 
 	if err != nil {
 		return nil, err
 	}
+	operator, err := s.api.operatorKey()
+	if err != nil {
+		return nil, err
+	}
 	a := &standalone{
 		logger: shared.Logger, endSweep: func() {},
 		keep: store.Keep{Age: s.api.keepFor, Count: s.api.keepCount},
@@ -87,7 +94,7 @@ func openStandalone(ctx context.Context, s settings, shared executor.Config) (_ 
 		Logger:   shared.Logger,
 	})
 	a.controller, err = controller.New(controller.Config{
-		Addr: s.api.apiAddr, TLS: certificate, Store: a.store, Invoker: a.invoker, Rates: rates,
+		Addr: s.api.apiAddr, TLS: certificate, Store: a.store, Invoker: a.invoker, Rates: rates, Operator: operator,
 		Logger: shared.Logger, Registerer: shared.Registerer, Gatherer: shared.Gatherer,
 	})
 	if err != nil {
@@ -126,6 +133,18 @@ func (s standaloneSettings) rates() (entitlement.Rates, error) {
 		return entitlement.Rates{}, errUsage(fmt.Errorf("--limits: %w", err))
 	}
 	return limits, nil
+}
+
+// operatorKey reads --operator, which is nobody unless it is set.
+func (s standaloneSettings) operatorKey() (whisk.Key, error) {
+	if s.operator == "" {
+		return whisk.Key{}, nil
+	}
+	key, err := whisk.ParseKey(s.operator)
+	if err != nil {
+		return key, errUsage(errors.New("--operator: want USER:PASSWORD"))
+	}
+	return key, nil
 }
 
 func (s standaloneSettings) tls() (*tls.Config, error) {
