@@ -2,9 +2,11 @@ package whisk
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"strings"
+	"time"
 )
 
 // ActivationID names an activation: 32 lower-case hexadecimal digits.
@@ -12,11 +14,16 @@ type ActivationID string
 
 const activationIDLength = 32
 
-// NewActivationID gives a random one, a UUID of version 4 without its dashes.
+// NewActivationID gives one that nobody guesses, a UUID of version 7 without its
+// dashes. It begins with the time, so that those made after it are greater: what
+// is kept by id grows at its end.
 func NewActivationID() ActivationID {
 	var b [activationIDLength / 2]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[6] = b[6]&0x0f | 0x40
+	_, _ = rand.Read(b[6:]) // never fails
+	ms := uint64(time.Now().UnixMilli())
+	binary.BigEndian.PutUint16(b[:], uint16(ms>>32))
+	binary.BigEndian.PutUint32(b[2:], uint32(ms))
+	b[6] = b[6]&0x0f | 0x70
 	b[8] = b[8]&0x3f | 0x80
 	return ActivationID(hex.EncodeToString(b[:]))
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -307,11 +308,22 @@ func TestActivationID(t *testing.T) {
 	t.Parallel()
 	id, err := ParseActivationID(string(NewActivationID()))
 	require.NoError(t, err)
-	assert.Equal(t, byte('4'), id[12], "version of %s", id)
+	assert.Equal(t, byte('7'), id[12], "version of %s", id)
 	_, err = ParseActivationID("12")
 	assert.EqualError(t, err, "Activation id length is 2 but must be 32.")
 	_, err = ParseActivationID(strings.Repeat("x", 32))
 	assert.EqualError(t, err, "The activation id is not valid.")
+}
+
+func TestLaterActivationIDsAreGreater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for last := ActivationID(""); time.Since(time.Unix(946684800, 0)) < time.Minute; time.Sleep(time.Second) {
+			id := NewActivationID()
+			assert.Less(t, last, id)
+			last = id
+		}
+	})
 }
 
 func TestKey(t *testing.T) {

@@ -27,6 +27,7 @@ type detail struct {
 // activationRow is a record, encoded by whom it is of, not by who writes it.
 type activationRow struct {
 	start                int64
+	key                  int64 // known when the row is about to be inserted
 	id                   []byte
 	namespace            whisk.EntityName
 	name                 string
@@ -57,17 +58,30 @@ func idBytes(id whisk.ActivationID) ([]byte, error) {
 	return b, nil
 }
 
-func (r activationRow) insert(ctx context.Context, s *statements) error {
-	const query = `INSERT INTO activations (key, id, namespace, name, summary, detail) VALUES (
-		(SELECT 1 + coalesce(max(key), (?1 << 20) - 1) FROM activations WHERE key >= ?1 << 20 AND key < (?1 + 1) << 20),
-		?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING`
-	_, err := s.exec(ctx, query, r.start, r.id, r.namespace, r.name, r.summaryDoc, r.detailed)
-	return err
+// newActivationInsert leaves out records that are there.
+func newActivationInsert() *insert {
+	return newInsert("INSERT INTO activations (key, id, namespace, name, summary, detail) VALUES ", 6, " ON CONFLICT (id) DO NOTHING")
 }
 
-// Append goes with what others append at the same time.
+func (r activationRow) appendArgs(args []any) []any {
+	return append(args, r.key, r.id, r.namespace, r.name, r.summaryDoc, r.detailed)
+}
+
+// Append goes with what others append at the same time. The error begins with
+// what was done.
 func (db *DB) Append(ctx context.Context, records ...*whisk.Activation) error {
-	return insertAll(ctx, db, "append", records, encodeActivation)
+	if err := db.enter(); err != nil {
+		return err
+	}
+	defer db.life.RUnlock()
+	encoded, err := encodeAll(records, encodeActivation)
+	if err == nil {
+		err = db.batch.do(ctx, rows{records: encoded})
+	}
+	if err != nil {
+		return fmt.Errorf("append: %w", err)
+	}
+	return nil
 }
 
 // Activation reads both parts of a record.

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 )
@@ -13,7 +12,9 @@ import (
 // on its way to the disk the next one gathers, so that the more callers there
 // are the less each costs, and a single one waits for nobody.
 type batch struct {
-	db *DB
+	db                    *DB
+	activations, promises *insert
+	numbers               numbers // whoever has the writer's turn uses it
 
 	mu      sync.Mutex
 	waiting []*entry
@@ -21,17 +22,23 @@ type batch struct {
 	enough  chan struct{} // closed when as many wait, if a leader wants to know
 }
 
-// entry is what one caller writes, all or none.
-type entry struct {
-	write func(context.Context, *statements) error
-	done  chan struct{} // closed when err is set
-	err   error
+// rows are what is inserted together.
+type rows struct {
+	records  []activationRow
+	promises []promiseRow
 }
 
-// do writes in the next batch, and returns when that is durable, or when ctx
-// ends: then it may be written all the same.
-func (b *batch) do(ctx context.Context, write func(context.Context, *statements) error) error {
-	e := &entry{write: write, done: make(chan struct{})}
+// entry is what one caller inserts, all or none.
+type entry struct {
+	rows
+	done chan struct{} // closed when err is set
+	err  error
+}
+
+// do inserts rows with the next batch, and returns when that is durable, or when
+// ctx ends: then they may be inserted all the same.
+func (b *batch) do(ctx context.Context, r rows) error {
+	e := &entry{rows: r, done: make(chan struct{})}
 	b.mu.Lock()
 	b.waiting = append(b.waiting, e)
 	leads := len(b.waiting) == 1
@@ -58,7 +65,7 @@ func (b *batch) lead(ctx context.Context) {
 	err := b.db.writer.transaction(ctx, func(ctx context.Context, s *statements) error {
 		b.gather()
 		entries = b.take()
-		return writeAll(ctx, s, entries)
+		return b.insert(ctx, s, together(entries))
 	})
 	if entries == nil { // there was no transaction
 		entries = b.take()
@@ -103,20 +110,33 @@ func (b *batch) take() []*entry {
 	return entries
 }
 
-func writeAll(ctx context.Context, s *statements, entries []*entry) error {
+// together are the rows of all entries.
+func together(entries []*entry) (all rows) {
 	for _, e := range entries {
-		if err := e.write(ctx, s); err != nil {
-			return err
-		}
+		all.records = append(all.records, e.records...)
+		all.promises = append(all.promises, e.promises...)
 	}
-	return nil
+	return all
+}
+
+// insert begins with the promises: a record ends that of its id.
+func (b *batch) insert(ctx context.Context, s *statements, r rows) error {
+	if err := insertRows(ctx, s, b.promises, r.promises); err != nil {
+		return err
+	}
+	if err := b.numbers.number(ctx, s, r.records); err != nil {
+		return err
+	}
+	return insertRows(ctx, s, b.activations, r.records)
 }
 
 // separate gives each entry a transaction of its own, so that what is wrong with
 // one is no other's error.
 func (b *batch) separate(ctx context.Context, entries []*entry) {
 	for _, e := range entries {
-		e.settle(b.db.writer.transaction(ctx, e.write))
+		e.settle(b.db.writer.transaction(ctx, func(ctx context.Context, s *statements) error {
+			return b.insert(ctx, s, e.rows)
+		}))
 	}
 }
 
@@ -125,35 +145,14 @@ func (e *entry) settle(err error) {
 	close(e.done)
 }
 
-// row is what goes to disk with the rows of others.
-type row interface {
-	insert(ctx context.Context, s *statements) error
-}
-
-// insertAll encodes values before it holds up anybody, and inserts all or none of
-// them in one batch. The errors begin with what was done.
-func insertAll[V any, R row](ctx context.Context, db *DB, doing string, values []V, encode func(V) (R, error)) error {
-	if err := db.enter(); err != nil {
-		return err
-	}
-	defer db.life.RUnlock()
+// encodeAll encodes values before they hold up anybody.
+func encodeAll[V, R any](values []V, encode func(V) (R, error)) ([]R, error) {
 	rows := make([]R, len(values))
 	for i, v := range values {
 		var err error
 		if rows[i], err = encode(v); err != nil {
-			return fmt.Errorf("%s: %w", doing, err)
+			return nil, err
 		}
 	}
-	err := db.batch.do(ctx, func(ctx context.Context, s *statements) error {
-		for _, r := range rows {
-			if err := r.insert(ctx, s); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-	return nil
+	return rows, nil
 }

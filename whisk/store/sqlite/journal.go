@@ -24,16 +24,29 @@ func encodePromise(p *store.Promise) (row promiseRow, err error) {
 	return row, err
 }
 
-// Accept goes with what others append at the same time.
-func (db *DB) Accept(ctx context.Context, promises ...*store.Promise) error {
-	return insertAll(ctx, db, "accept", promises, encodePromise)
+// newPromiseInsert leaves out promises that are there, and those that were kept.
+func newPromiseInsert() *insert {
+	return newInsert("INSERT INTO promises (id, doc, arguments) SELECT * FROM (VALUES ", 3,
+		") WHERE NOT EXISTS (SELECT 1 FROM activations WHERE id = column1) ON CONFLICT (id) DO NOTHING")
 }
 
-func (r promiseRow) insert(ctx context.Context, s *statements) error {
-	const query = `INSERT INTO promises (id, doc, arguments) SELECT ?1, ?2, ?3
-		WHERE NOT EXISTS (SELECT 1 FROM activations WHERE id = ?1) ON CONFLICT (id) DO NOTHING`
-	_, err := s.exec(ctx, query, r.id, r.doc, r.arguments)
-	return err
+func (r promiseRow) appendArgs(args []any) []any { return append(args, r.id, r.doc, r.arguments) }
+
+// Accept goes with what others append at the same time. The error begins with
+// what was done.
+func (db *DB) Accept(ctx context.Context, promises ...*store.Promise) error {
+	if err := db.enter(); err != nil {
+		return err
+	}
+	defer db.life.RUnlock()
+	encoded, err := encodeAll(promises, encodePromise)
+	if err == nil {
+		err = db.batch.do(ctx, rows{promises: encoded})
+	}
+	if err != nil {
+		return fmt.Errorf("accept: %w", err)
+	}
+	return nil
 }
 
 // pendingAtOnce bounds what is in memory; between two reads nothing is held.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,4 +155,69 @@ func TestCacheIsBounded(t *testing.T) {
 		assert.LessOrEqual(t, db.entities.bytes, 2000)
 	}
 	assert.Greater(t, len(db.entities.kept), 1, "entities kept")
+}
+
+// TestNumbers: records of one millisecond are told apart in the order in which
+// they came, also those that come late, or after the store was opened again.
+func TestNumbers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var want []whisk.ActivationID
+	appendAt := func(db *DB, starts ...int) {
+		records := make([]*whisk.Activation, len(starts))
+		for i, start := range starts {
+			records[i] = ranAt(start)
+			if start == 5 {
+				want = append(want, records[i].ID)
+			}
+		}
+		require.NoError(t, db.Append(t.Context(), records...))
+	}
+	later := make([]int, 2*maxNumbered) // more than are remembered
+	for i := range later {
+		later[i] = 100 + i
+	}
+	db, err := Open(t.Context(), Config{Dir: dir})
+	require.NoError(t, err)
+	appendAt(db, 5, 5, 7, 5)
+	appendAt(db, later...)
+	appendAt(db, 6, 5)
+	appendAt(db, 5)
+	require.NoError(t, db.Close())
+	db = openDB(t, Config{Dir: dir})
+	appendAt(db, 5, 6, 5)
+
+	list, err := db.ListSummaries(t.Context(), store.ActivationQuery{Namespace: "guest", Upto: 5})
+	require.NoError(t, err)
+	got := make([]whisk.ActivationID, 0, len(list))
+	for _, a := range slices.Backward(list) {
+		got = append(got, a.ID)
+	}
+	assert.Equal(t, want, got, "records of one millisecond, the oldest first")
+}
+
+// ranAt is the record of an activation that started in a millisecond.
+func ranAt(start int) *whisk.Activation {
+	return &whisk.Activation{
+		Namespace: "guest", Name: "a", Version: whisk.FirstVersion(), ID: whisk.NewActivationID(), Start: whisk.Timestamp(start),
+	}
+}
+
+// TestManyRowsAtOnce inserts numbers of rows that take several statements.
+func TestManyRowsAtOnce(t *testing.T) {
+	t.Parallel()
+	db := openDB(t, Config{Dir: t.TempDir()})
+	total := 0
+	most := 1 << (len(insert{}) - 1)
+	for _, n := range []int{0, 1, 3, most - 1, most, 2*most - 1, 3 * most} {
+		records := make([]*whisk.Activation, n)
+		for i := range records {
+			records[i] = ranAt(1)
+		}
+		require.NoError(t, db.Append(t.Context(), records...))
+		total += n
+	}
+	got, err := db.CountActivations(t.Context(), store.ActivationQuery{Namespace: "guest"})
+	require.NoError(t, err)
+	assert.Equal(t, total, got, "records, of %d", total)
 }

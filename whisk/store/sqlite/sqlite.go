@@ -151,7 +151,7 @@ func connect(ctx context.Context, cfg Config) (_ *DB, err error) {
 	if cfg.CacheBytes == 0 {
 		db.entities.max = defaultCacheBytes
 	}
-	db.batch.db = db
+	db.batch.db, db.batch.activations, db.batch.promises = db, newActivationInsert(), newPromiseInsert()
 	return db, db.writer.init(ctx, writing)
 }
 
