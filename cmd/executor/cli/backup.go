@@ -41,10 +41,6 @@ its state directory, and put FILE there as whisk.db.`,
 }
 
 func backup(ctx context.Context, env *Env, f backupFlags, file string) error {
-	// Opening the store would make one.
-	if _, err := os.Stat(storeDir(f.stateDir)); err != nil {
-		return fmt.Errorf("there is no store to back up: %w", err)
-	}
 	err := withStore(ctx, f.stateDir, func(s store.Administration) error { return s.Backup(ctx, file) })
 	if err != nil {
 		return err

@@ -126,13 +126,23 @@ func (s standaloneSettings) rates() (entitlement.Rates, error) {
 	if s.limitsJSON == "" {
 		return entitlement.Rates{}, nil
 	}
-	var limits entitlement.Rates
-	d := json.NewDecoder(strings.NewReader(s.limitsJSON))
+	return parseLimits[entitlement.Rates](s.limitsJSON)
+}
+
+// parseLimits reads the JSON object of a flag --limits. What it does not know is
+// an error: limits that are misspelt would bound nothing.
+func parseLimits[T any](text string) (T, error) {
+	var limits *T // nil for null
+	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&limits); err != nil {
-		return entitlement.Rates{}, errUsage(fmt.Errorf("--limits: %w", err))
+	err := d.Decode(&limits)
+	if err == nil && (limits == nil || d.More()) {
+		err = errors.New("found something else")
 	}
-	return limits, nil
+	if err != nil {
+		return *new(T), errUsage(fmt.Errorf("--limits: want a JSON object: %w", err))
+	}
+	return *limits, nil
 }
 
 // operatorKey reads --operator, which is nobody unless it is set.
@@ -148,8 +158,11 @@ func (s standaloneSettings) operatorKey() (whisk.Key, error) {
 }
 
 func (s standaloneSettings) tls() (*tls.Config, error) {
-	if s.tlsCert == "" && s.tlsKey == "" {
+	switch {
+	case s.tlsCert == "" && s.tlsKey == "":
 		return nil, nil
+	case s.tlsCert == "" || s.tlsKey == "":
+		return nil, errUsage(errors.New("--tls-cert and --tls-key need one another"))
 	}
 	pair, err := tls.LoadX509KeyPair(s.tlsCert, s.tlsKey)
 	if err != nil {

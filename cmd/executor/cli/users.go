@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -25,7 +26,11 @@ type userFlags struct {
 	stateDir, namespace, key string
 	limits                   string
 	json                     bool
+	open                     opener
 }
+
+// opener calls what works on a store with the one of a state directory.
+type opener func(ctx context.Context, stateDir string, fn func(store.Administration) error) error
 
 func newUsersCommand(env *Env) *cobra.Command {
 	users := &cobra.Command{
@@ -42,7 +47,7 @@ of changes within 100 ms.`,
 		},
 	}
 	users.AddCommand(
-		newUserCommand(env, "create USER", "Make a user, or a namespace of one, and print its key", 1, createUser, namespaceFlag, keyFlag),
+		newUserCommand(env, "create USER", "Make a user, or a namespace of one, and print its key", 1, createUser, namespaceFlag, keyFlag, newStore),
 		newUserCommand(env, "get USER", "Print a user's namespaces and whether it is blocked", 1, getUser),
 		newUserCommand(env, "list", "Print all users", 0, listUsers),
 		newUserCommand(env, "block USER", "Accept a user's keys no more", 1, blockUser),
@@ -59,7 +64,7 @@ type userAction func(context.Context, *Env, store.Subjects, userFlags, string) e
 
 // newUserCommand makes a command that takes so many arguments, 0 or 1.
 func newUserCommand(env *Env, use, short string, arguments int, do userAction, flags ...func(*cobra.Command, *userFlags)) *cobra.Command {
-	var f userFlags
+	f := userFlags{open: withStore}
 	cmd := &cobra.Command{
 		Use:   use,
 		Short: short,
@@ -70,7 +75,7 @@ func newUserCommand(env *Env, use, short string, arguments int, do userAction, f
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withStore(cmd.Context(), f.stateDir, func(s store.Administration) error {
+			return f.open(cmd.Context(), f.stateDir, func(s store.Administration) error {
 				return do(cmd.Context(), env, s, f, strings.Join(args, ""))
 			})
 		},
@@ -82,6 +87,10 @@ func newUserCommand(env *Env, use, short string, arguments int, do userAction, f
 	}
 	return cmd
 }
+
+// newStore has a command make the store if there is none: a server may be given
+// its users before it is first started.
+func newStore(_ *cobra.Command, f *userFlags) { f.open = withNewStore }
 
 func namespaceFlag(cmd *cobra.Command, f *userFlags) {
 	cmd.Flags().StringVar(&f.namespace, "namespace", "", "the namespace `NAME` of the user (default: that of the user's name)")
@@ -95,8 +104,16 @@ func limitsFlag(cmd *cobra.Command, f *userFlags) {
 	cmd.Flags().StringVar(&f.limits, "limits", "", `the limits as JSON: {"invocationsPerMinute":600,"allowedKinds":["wasm:0.1"]}; {} leaves those of all users`)
 }
 
-// withStore opens the store beside a server, if one is running.
+// withStore opens the store beside a server, if one is running. It makes none.
 func withStore(ctx context.Context, stateDir string, fn func(store.Administration) error) error {
+	if _, err := os.Stat(storeDir(stateDir)); err != nil {
+		return fmt.Errorf("there is no store: %w; serve makes one, and users create", err)
+	}
+	return withNewStore(ctx, stateDir, fn)
+}
+
+// withNewStore is withStore, but that it makes a store where none is.
+func withNewStore(ctx context.Context, stateDir string, fn func(store.Administration) error) error {
 	s, err := sqlite.OpenBeside(ctx, sqlite.Config{Dir: storeDir(stateDir)})
 	if err != nil {
 		return err
@@ -226,17 +243,21 @@ func listUsers(ctx context.Context, env *Env, s store.Subjects, f userFlags, _ s
 // printUsers has a line for each namespace, and one for a user that has none.
 func printUsers(env *Env, subjects ...*store.Subject) error {
 	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "USER\tNAMESPACE\tUUID\tSTATE")
+	fmt.Fprintln(w, "USER\tNAMESPACE\tUUID\tSTATE\tLIMITS")
 	for _, s := range subjects {
+		limits, err := json.Marshal(s.Limits)
+		if err != nil {
+			return err
+		}
 		state := "active"
 		if s.Blocked {
 			state = "blocked"
 		}
 		if len(s.Namespaces) == 0 {
-			fmt.Fprintf(w, "%s\t-\t-\t%s\n", s.Name, state)
+			fmt.Fprintf(w, "%s\t-\t-\t%s\t%s\n", s.Name, state, limits)
 		}
 		for _, n := range s.Namespaces {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Name, n.Name, n.UUID, state)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Name, n.Name, n.UUID, state, limits)
 		}
 	}
 	return w.Flush()
@@ -261,11 +282,9 @@ func unblockUser(ctx context.Context, _ *Env, s store.Subjects, _ userFlags, nam
 }
 
 func limitUser(ctx context.Context, _ *Env, s store.Subjects, f userFlags, name string) error {
-	var limits whisk.UserLimits
-	d := json.NewDecoder(strings.NewReader(f.limits))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&limits); err != nil {
-		return errUsage(fmt.Errorf("--limits: want a JSON object: %w", err))
+	limits, err := parseLimits[whisk.UserLimits](f.limits)
+	if err != nil {
+		return err
 	}
 	subject, err := findUser(ctx, s, name)
 	if err != nil {
