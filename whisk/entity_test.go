@@ -372,3 +372,36 @@ func FuzzPut(f *testing.F) {
 		assert.Equal(t, encode(t, a), encode(t, again))
 	})
 }
+
+// FuzzAppendJSON holds what is written by hand to what package json writes.
+func FuzzAppendJSON(f *testing.F) {
+	for _, text := range []string{"", "guest", "a \"b\" \\", "<&>", "\x00\n\x7f", "\u2028 é", "\xff"} {
+		f.Add(text, int64(-1), 7, true)
+		f.Add(text, int64(0), 0, false)
+	}
+	f.Fuzz(func(t *testing.T, text string, n int64, small int, yes bool) {
+		value, err := Encode(text)
+		require.NoError(t, err)
+		s := &ActivationSummary{
+			Namespace: EntityName(text), Name: "a", Version: SemVer{small, 0, 1}, Publish: yes,
+			ID: ActivationID(text), Start: Timestamp(n), End: Timestamp(small), Cause: ActivationID(text), StatusCode: Status(small),
+			Annotations: Parameters{{Key: text, Value: value, Init: yes, Encryption: text}, {Key: "null"}},
+		}
+		if yes {
+			s.Duration = &n
+		}
+		want, err := Encode(s)
+		require.NoError(t, err)
+		assert.Equal(t, string(want), string(s.AppendJSON(nil)), "AppendJSON of %+v", s)
+
+		limits := ActionLimits{Timeout: time.Duration(small) * time.Millisecond, MemoryMB: small, Instances: small}
+		var put map[string]int64
+		require.NoError(t, json.Unmarshal(limits.AppendJSON(nil), &put))
+		assert.Equal(t, int64(small), put["memory"], "memory of %+v", limits)
+
+		texts := []string{text, text}
+		want, err = Encode(texts)
+		require.NoError(t, err)
+		assert.Equal(t, string(want), string(AppendTexts(nil, texts)), "AppendTexts(%q)", texts)
+	})
+}

@@ -53,14 +53,7 @@ func DefaultLimits() ActionLimits {
 }
 
 // MarshalJSON gives every limit.
-func (l ActionLimits) MarshalJSON() ([]byte, error) {
-	ms := float64(l.Timeout.Milliseconds())
-	all := LimitsPut{Timeout: &ms, Memory: &l.MemoryMB, Logs: &l.LogsMB, Concurrency: &l.Concurrency}
-	if l.Instances != 0 {
-		all.Instances = &l.Instances
-	}
-	return Encode(all)
-}
+func (l ActionLimits) MarshalJSON() ([]byte, error) { return l.AppendJSON(nil), nil }
 
 // UnmarshalJSON takes the default for what is missing.
 func (l *ActionLimits) UnmarshalJSON(data []byte) error {

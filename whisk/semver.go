@@ -40,7 +40,9 @@ func (v SemVer) Next() SemVer {
 	return v
 }
 
-func (v SemVer) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
+func (v SemVer) String() string {
+	return strconv.Itoa(v.Major) + "." + strconv.Itoa(v.Minor) + "." + strconv.Itoa(v.Patch)
+}
 
 // MarshalText gives the string of JSON.
 func (v SemVer) MarshalText() ([]byte, error) { return []byte(v.String()), nil }

@@ -222,7 +222,7 @@ func TestPromisesOfAnEarlierProcess(t *testing.T) {
 	t.Parallel()
 	old := &store.Promise{
 		ID: whisk.NewActivationID(), Subject: "guest", Namespace: "guest", Version: whisk.FirstVersion(), Accepted: time.Now().Add(-time.Hour),
-		Action: whisk.FullyQualifiedName{Path: "guest/pkg", Name: "add"}, Annotations: whisk.Parameters{annotation("path", "guest/pkg/add")},
+		Action: whisk.FullyQualifiedName{Path: "guest/pkg", Name: "add"}, Annotations: whisk.Parameters{text("path", "guest/pkg/add")},
 	}
 	f := newFixture(t, func(c *Config) { c.Store.(*memory).promises[old.ID] = old })
 	record := f.store.record(old.ID)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"wasmwhisk/engine"
@@ -96,10 +97,10 @@ func (inv *Invocation) record(e ended, began, now time.Time) *whisk.Activation {
 	start, end := whisk.At(began), whisk.At(now)
 	duration := int64(end - start)
 	annotations := append(inv.annotations(),
-		annotation("timeout", e.timedOut),
-		annotation("waitTime", max(began.Sub(inv.Received).Milliseconds(), 0)))
+		whisk.Parameter{Key: "timeout", Value: strconv.AppendBool(nil, e.timedOut)},
+		milliseconds("waitTime", max(began.Sub(inv.Received), 0)))
 	if e.initTook > 0 {
-		annotations = append(annotations, annotation("initTime", e.initTook.Milliseconds()))
+		annotations = append(annotations, milliseconds("initTime", e.initTook))
 	}
 	return &whisk.Activation{
 		Namespace:   inv.Namespace,
@@ -121,20 +122,25 @@ func (inv *Invocation) record(e ended, began, now time.Time) *whisk.Activation {
 func (inv *Invocation) annotations() whisk.Parameters {
 	a := make(whisk.Parameters, 0, 8)
 	a = append(a,
-		annotation("path", inv.Action.FullName().ID()),
-		annotation("kind", inv.Action.Exec.Kind),
-		annotation("limits", inv.Action.Limits))
+		text("path", inv.Action.FullName().ID()),
+		text("kind", string(inv.Action.Exec.Kind)),
+		whisk.Parameter{Key: "limits", Value: inv.Action.Limits.AppendJSON(nil)})
 	if inv.Binding != "" {
-		a = append(a, annotation("binding", inv.Binding))
+		a = append(a, text("binding", inv.Binding))
 	}
 	if inv.CausedBy != "" {
-		a = append(a, annotation("causedBy", inv.CausedBy))
+		a = append(a, text("causedBy", inv.CausedBy))
 	}
 	return a
 }
 
-func annotation(key string, value any) whisk.Parameter {
-	return whisk.Parameter{Key: key, Value: encode(value)}
+// text is an annotation.
+func text(key, value string) whisk.Parameter {
+	return whisk.Parameter{Key: key, Value: whisk.AppendText(nil, value)}
+}
+
+func milliseconds(key string, d time.Duration) whisk.Parameter {
+	return whisk.Parameter{Key: key, Value: strconv.AppendInt(nil, d.Milliseconds(), 10)}
 }
 
 // lines are the logs as records hold them.

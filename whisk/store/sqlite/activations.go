@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
 
 	"wasmwhisk/whisk"
 	"wasmwhisk/whisk/store"
@@ -16,7 +17,8 @@ import (
 // millisecond are numbered.
 const keyShift = 20
 
-// detail is what a record has beside its summary. Lists do not read it.
+// detail is what a record has beside its summary, as it is read. Lists do not
+// read it.
 type detail struct {
 	Subject string          `json:"subject"`
 	Result  json.RawMessage `json:"result,omitempty"`
@@ -43,11 +45,26 @@ func encodeActivation(a *whisk.Activation) (activationRow, error) {
 	if row.id, err = idBytes(a.ID); err != nil {
 		return row, err
 	}
-	if row.summaryDoc, err = whisk.Encode(a.Summary()); err != nil {
-		return row, err
-	}
-	row.detailed, err = whisk.Encode(detail{Subject: a.Subject, Result: a.Response.Result, Size: a.Response.Size, Logs: a.Logs})
+	row.summaryDoc = a.Summary().AppendJSON(make([]byte, 0, summaryBytes))
+	row.detailed, err = appendDetail(nil, a)
 	return row, err
+}
+
+// summaryBytes is room for most summaries.
+const summaryBytes = 512
+
+// appendDetail appends the JSON of the detail of a record.
+func appendDetail(to []byte, a *whisk.Activation) ([]byte, error) {
+	to = whisk.AppendText(append(to, `{"subject":`...), a.Subject)
+	if result := a.Response.Result; len(result) > 0 {
+		if !json.Valid(result) { // nobody could read the rest
+			return nil, fmt.Errorf("activation %s: its result is not JSON", a.ID)
+		}
+		to = append(append(to, `,"result":`...), result...)
+	}
+	to = strconv.AppendInt(append(to, `,"size":`...), int64(a.Response.Size), 10)
+	to = whisk.AppendTexts(append(to, `,"logs":`...), a.Logs)
+	return append(to, '}'), nil
 }
 
 func idBytes(id whisk.ActivationID) ([]byte, error) {
