@@ -11,7 +11,8 @@
 // long turns the first into the second. Of an activation that is not to be
 // recorded there is neither promise nor record.
 //
-// Locks are never held together.
+// Locks are never held together, but for the scheduler's and, after it, that of
+// its workers.
 package invoker
 
 import (

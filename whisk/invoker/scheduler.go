@@ -13,7 +13,7 @@ type job struct {
 	action    string // what shares a queue
 	memory    int64  // that it may come to use
 	bound     int    // on the activations of its action at once; 0 is none
-	start     func() // called on a goroutine of its own
+	start     func() // called by a worker
 	drop      func() // called instead, when the scheduler is closed
 }
 
@@ -23,7 +23,7 @@ type job struct {
 // in the order in which they came.
 type scheduler struct {
 	capacity Capacity
-	running  sync.WaitGroup
+	workers  workers
 
 	mu      sync.Mutex
 	closed  bool
@@ -145,7 +145,7 @@ func (s *scheduler) startLocked(t *tenant, q *queue) {
 	t.running++
 	q.running++
 	s.rotateLocked(t, q)
-	s.running.Go(func() {
+	s.workers.do(func() {
 		defer s.finish(j)
 		j.start()
 	})
@@ -214,7 +214,7 @@ func (s *scheduler) close() {
 	}
 }
 
-func (s *scheduler) wait() { s.running.Wait() }
+func (s *scheduler) wait() { s.workers.wait() }
 
 func errStopping() error {
 	return &whisk.Error{Kind: whisk.Unavailable, Message: "The server is shutting down."}

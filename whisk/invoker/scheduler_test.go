@@ -23,8 +23,11 @@ type bench struct {
 	ends    map[string]chan struct{}
 }
 
-func newBench(capacity Capacity) *bench {
-	return &bench{scheduler: newScheduler(capacity), ends: map[string]chan struct{}{}}
+func newBench(t *testing.T, capacity Capacity) *bench {
+	t.Helper()
+	b := &bench{scheduler: newScheduler(capacity), ends: map[string]chan struct{}{}}
+	t.Cleanup(b.wait)
+	return b
 }
 
 func (b *bench) job(namespace, action, name string) *job {
@@ -56,7 +59,7 @@ func room() Capacity { return Capacity{Activations: 2, MemoryBytes: 1 << 30, Que
 func TestNamespacesShareTheNode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(room())
+		b := newBench(t, room())
 		for i := range 4 {
 			require.NoError(t, b.add(b.job("greedy", "greedy/a", fmt.Sprintf("g%d", i))))
 		}
@@ -85,7 +88,7 @@ func sorted(either, then []string) []string {
 func TestActionsOfANamespaceTakeTurns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(Capacity{Activations: 1, MemoryBytes: 1 << 30, Queue: 100})
+		b := newBench(t, Capacity{Activations: 1, MemoryBytes: 1 << 30, Queue: 100})
 		for _, name := range []string{"a0", "a1", "a2"} {
 			require.NoError(t, b.add(b.job("ns", "ns/a", name)))
 		}
@@ -101,7 +104,7 @@ func TestActionsOfANamespaceTakeTurns(t *testing.T) {
 func TestBoundOfAnAction(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(room())
+		b := newBench(t, room())
 		for _, name := range []string{"a0", "a1"} {
 			j := b.job("ns", "ns/a", name)
 			j.bound = 1
@@ -120,7 +123,7 @@ func TestBoundOfAnAction(t *testing.T) {
 func TestLargeActivationsAreWaitedFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(Capacity{Activations: 10, MemoryBytes: 3 << 20, Queue: 100})
+		b := newBench(t, Capacity{Activations: 10, MemoryBytes: 3 << 20, Queue: 100})
 		require.NoError(t, b.add(b.job("ns", "ns/small", "s0")))
 		large := b.job("ns", "ns/large", "l0")
 		large.memory = 3 << 20
@@ -142,7 +145,7 @@ func TestLargeActivationsAreWaitedFor(t *testing.T) {
 func TestQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(Capacity{Activations: 1, MemoryBytes: 1 << 30, Queue: 1})
+		b := newBench(t, Capacity{Activations: 1, MemoryBytes: 1 << 30, Queue: 1})
 		require.NoError(t, b.add(b.job("ns", "ns/a", "a0")))
 		require.NoError(t, b.add(b.job("ns", "ns/a", "a1")))
 		var refused *whisk.Error
@@ -157,5 +160,32 @@ func TestQueueIsBounded(t *testing.T) {
 		assert.Error(t, b.add(b.job("ns", "ns/a", "a3")))
 		b.end("a0")
 		b.wait()
+	})
+}
+
+// TestWorkersAreKept: those that have nothing to do run what comes next, and end
+// when the scheduler does.
+func TestWorkersAreKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var w workers
+		hold := make(chan struct{})
+		for range 2 * maxIdleWorkers {
+			w.do(func() { <-hold })
+		}
+		close(hold)
+		synctest.Wait()
+		assert.Len(t, w.idle, maxIdleWorkers, "workers kept")
+		ran := 0
+		for range 3 {
+			w.do(func() { ran++ })
+			synctest.Wait()
+		}
+		assert.Equal(t, 3, ran, "functions run by those")
+		assert.Len(t, w.idle, maxIdleWorkers, "workers kept after that")
+		w.do(func() { ran++ })
+		w.wait()
+		assert.Equal(t, 4, ran, "functions run before wait returns")
+		assert.Empty(t, w.idle)
 	})
 }
