@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"wasmwhisk/engine"
@@ -36,6 +37,10 @@ const (
 	// wallFactor is how much longer than its processor time a compilation may
 	// take by the clock, for a machine that is busy.
 	wallFactor = 4
+
+	// overtime is the exit status of a child whose processor time is up: what a
+	// shell makes of SIGXCPU.
+	overtime = 128 + 24
 
 	// answerBytes bounds what is read of a child, and what is kept of its stderr.
 	answerBytes = 64 << 10
@@ -71,7 +76,8 @@ type ChildConfig struct {
 // ([rewrite.Weigh]) do not pay for a process, unless All do.
 //
 // A binary that passes a bound, or that crashes the compiler, is an
-// [engine.InvalidModuleError]. On systems without resource limits only the
+// [engine.InvalidModuleError]. A process that somebody else kills says nothing
+// about its binary. On systems without resource limits only the
 // bound by the clock holds.
 func InChild(p engine.Precompiler, config ChildConfig) engine.Precompiler {
 	if config.Time <= 0 {
@@ -158,7 +164,7 @@ func (c *childCompiler) run(ctx context.Context, binary []byte, dir string) erro
 	case err == nil && json.Unmarshal(said.Bytes(), &answer) == nil:
 		return answer.verdict(c.Fingerprint())
 	}
-	return &engine.InvalidModuleError{Err: c.autopsy(clocked, cmd.ProcessState, complaint.String())}
+	return c.autopsy(endingOf(clocked, cmd.ProcessState, complaint.String()))
 }
 
 func (c *childCompiler) command(ctx context.Context, dir string) *exec.Cmd {
@@ -169,18 +175,63 @@ func (c *childCompiler) command(ctx context.Context, dir string) *exec.Cmd {
 	return cmd
 }
 
-// autopsy says why a process ended without an answer.
-func (c *childCompiler) autopsy(clocked context.Context, state *os.ProcessState, complaint string) error {
-	switch {
-	case clocked.Err() != nil:
-		return &engine.LimitError{What: "compilation", Unit: "seconds by the clock", Limit: wallFactor * seconds(c.config.Time)}
-	case !state.Exited() && state.UserTime()+state.SystemTime() >= c.config.Time/10*9: // the kernel's clocks differ
-		return &engine.LimitError{What: "compilation", Unit: "seconds of processor time", Limit: seconds(c.config.Time)}
-	case outOfMemory(complaint):
-		return &engine.LimitError{What: "compilation", Unit: "bytes of memory", Limit: uint64(c.config.MemoryBytes)}
+// ending is how a process ended that gave no answer.
+type ending struct {
+	late      bool // by the clock
+	status    int
+	signal    syscall.Signal // -1 where it exited
+	used      time.Duration  // processor time, as the kernel tells it afterwards
+	complaint string
+}
+
+func endingOf(clocked context.Context, state *os.ProcessState, complaint string) ending {
+	e := ending{late: clocked.Err() != nil, status: state.ExitCode(), signal: -1, complaint: complaint}
+	if wait, ok := state.Sys().(syscall.WaitStatus); ok {
+		e.signal = wait.Signal()
 	}
-	complaint, _, _ = strings.Cut(complaint, "\n")
-	return fmt.Errorf("compiler crashed: %v: %s", state, complaint)
+	e.used = state.UserTime() + state.SystemTime()
+	return e
+}
+
+// autopsy says whose fault an ending is.
+func (c *childCompiler) autopsy(e ending) error {
+	switch {
+	case e.late:
+		return excess("seconds by the clock", wallFactor*seconds(c.config.Time))
+	case e.outOfTime(c.config.Time):
+		return excess("seconds of processor time", seconds(c.config.Time))
+	case outOfMemory(e.complaint):
+		return excess("bytes of memory", uint64(c.config.MemoryBytes))
+	case e.fromOutside():
+		return fmt.Errorf("compiler process was ended from outside after %v of processor time: %v", e.used, e.signal)
+	}
+	return &engine.InvalidModuleError{Err: e.crash()}
+}
+
+func excess(unit string, limit uint64) error {
+	return &engine.InvalidModuleError{Err: &engine.LimitError{What: "compilation", Unit: unit, Limit: limit}}
+}
+
+// outOfTime knows a child that ended itself, and one that the kernel had to kill
+// a second later. The clock of the limit counts ticks and that of the usage does
+// not, so the two may be far apart.
+func (e ending) outOfTime(limit time.Duration) bool {
+	return e.status == overtime || e.signal == syscall.SIGKILL && e.used >= limit/2
+}
+
+// fromOutside knows the signals that no compiler raises: they come from somebody
+// who stops processes, or from a kernel that is short of memory.
+func (e ending) fromOutside() bool {
+	return slices.Contains([]syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}, e.signal)
+}
+
+func (e ending) crash() error {
+	how := fmt.Sprintf("exit status %d", e.status)
+	if e.signal >= 0 {
+		how = e.signal.String()
+	}
+	complaint, _, _ := strings.Cut(e.complaint, "\n")
+	return fmt.Errorf("compiler crashed: %s: %s", how, complaint)
 }
 
 // outOfMemory knows how the last words of a Go process begin that gets no

@@ -6,8 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,8 +27,11 @@ import (
 // environment to tell it.
 const childArgument = "compile-child"
 
-// crash is what makes the compiler of a test process crash.
-const crash = "crash here"
+// What makes the compiler of a test process crash, or never come to an end.
+const (
+	crash = "crash here"
+	spin  = "spin here"
+)
 
 func TestMain(m *testing.M) {
 	if len(os.Args) != 2 || os.Args[1] != childArgument {
@@ -37,7 +43,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// crashing is a compiler that crashes when it is told.
+// crashing is a compiler that crashes or hangs when it is told.
 type crashing struct{ engine.Precompiler }
 
 func openCrashing(ctx context.Context) (engine.Precompiler, error) {
@@ -46,14 +52,22 @@ func openCrashing(ctx context.Context) (engine.Precompiler, error) {
 }
 
 func (c crashing) Precompile(ctx context.Context, binary []byte, dir string) error {
-	if !bytes.Contains(binary, []byte(crash)) {
-		return c.Precompiler.Precompile(wazeroengine.WithWorkers(ctx, 2), binary, dir)
+	switch {
+	case bytes.Contains(binary, []byte(crash)):
+		done := make(chan struct{})
+		go func() { panic("a worker's panic") }()
+		<-done
+	case bytes.Contains(binary, []byte(spin)):
+		runtime.GOMAXPROCS(1)
+		for n := 0; ; {
+			n++ // and never yields
+		}
 	}
-	done := make(chan struct{})
-	go func() { panic("a worker's panic") }()
-	<-done
-	return nil
+	return c.Precompiler.Precompile(wazeroengine.WithWorkers(ctx, 2), binary, dir)
 }
+
+// telling is a custom section that says what to do.
+func telling(word string) []byte { return append([]byte{0, byte(1 + len(word)), 0}, word...) }
 
 func inChild(t testing.TB, config ChildConfig) engine.Precompiler {
 	t.Helper()
@@ -118,6 +132,53 @@ func TestBombs(t *testing.T) {
 	}
 }
 
+// A compiler that never yields its only processor is told, too. No clock of ours
+// runs beside this process: a busy machine does not end it in another way.
+func TestOvertime(t *testing.T) {
+	t.Parallel()
+	c := inChild(t, ChildConfig{}).(*childCompiler)
+	cmd := c.command(t.Context(), t.TempDir())
+	cmd.Stdin = strings.NewReader(`{"seconds": 1, "memory_bytes": 1073741824}` + "\n" + spin)
+	err := cmd.Run()
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	require.True(t, ok, "run = %v, want an exit status", err)
+	assert.Equal(t, overtime, exit.ExitCode(), "%v", exit)
+}
+
+func TestAutopsy(t *testing.T) {
+	t.Parallel()
+	limit := func(unit string, n uint64) error {
+		return &engine.InvalidModuleError{Err: &engine.LimitError{What: "compilation", Unit: unit, Limit: n}}
+	}
+	crash := func(words string) error { return &engine.InvalidModuleError{Err: errors.New(words)} }
+	c := &childCompiler{config: ChildConfig{Time: 2 * time.Second, MemoryBytes: 1000}}
+	for name, tt := range map[string]struct {
+		ending ending
+		want   error
+	}{
+		"late by the clock":                {ending{late: true, status: -1, signal: syscall.SIGKILL}, limit("seconds by the clock", 8)},
+		"out of time":                      {ending{status: overtime, signal: -1}, limit("seconds of processor time", 2)},
+		"killed at the limit":              {ending{status: -1, signal: syscall.SIGKILL, used: 3 * time.Second}, limit("seconds of processor time", 2)},
+		"killed, and the clocks disagree":  {ending{status: -1, signal: syscall.SIGKILL, used: time.Second}, limit("seconds of processor time", 2)},
+		"killed early":                     {ending{status: -1, signal: syscall.SIGKILL, used: time.Millisecond}, errors.New("compiler process was ended from outside after 1ms of processor time: killed")},
+		"interrupted":                      {ending{status: -1, signal: syscall.SIGINT, used: time.Minute}, errors.New("compiler process was ended from outside after 1m0s of processor time: interrupt")},
+		"no memory":                        {ending{status: 2, signal: -1, complaint: "fatal error: runtime: out of memory"}, limit("bytes of memory", 1000)},
+		"no memory, and much time of it":   {ending{status: 2, signal: -1, used: time.Minute, complaint: "runtime: cannot allocate memory"}, limit("bytes of memory", 1000)},
+		"aborted for memory":               {ending{status: -1, signal: syscall.SIGABRT, complaint: "memory allocation failed: out of memory"}, limit("bytes of memory", 1000)},
+		"panic":                            {ending{status: 2, signal: -1, complaint: "panic: no\n\ngoroutine 1"}, crash("compiler crashed: exit status 2: panic: no")},
+		"segmentation fault, after a time": {ending{status: -1, signal: syscall.SIGSEGV, used: time.Minute}, crash("compiler crashed: segmentation fault: ")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := c.autopsy(tt.ending)
+			_, invalid := errors.AsType[*engine.InvalidModuleError](got)
+			_, wantInvalid := errors.AsType[*engine.InvalidModuleError](tt.want)
+			assert.Equal(t, wantInvalid, invalid, "autopsy(%+v) = %v", tt.ending, got)
+			assert.EqualError(t, got, tt.want.Error(), "autopsy(%+v)", tt.ending)
+		})
+	}
+}
+
 // A small bomb is one, too: 2 KB can take a compiler seconds.
 func TestLight(t *testing.T) {
 	t.Parallel()
@@ -172,9 +233,8 @@ func TestInvalidInChild(t *testing.T) {
 
 func TestChildCrash(t *testing.T) {
 	t.Parallel()
-	custom := append([]byte{0, byte(1 + len(crash)), 0}, crash...)
 	c := inChild(t, ChildConfig{})
-	_, err := c.Compile(t.Context(), append(heavyFunctions(), custom...))
+	_, err := c.Compile(t.Context(), append(heavyFunctions(), telling(crash)...))
 	_, ok := errors.AsType[*engine.InvalidModuleError](err)
 	require.True(t, ok, "Compile = %v, want an InvalidModuleError", err)
 	require.ErrorContains(t, err, "a worker's panic")
@@ -187,8 +247,7 @@ func TestChildCrash(t *testing.T) {
 // to compile.
 func TestFragileCompiler(t *testing.T) {
 	t.Parallel()
-	custom := append([]byte{0, byte(1 + len(crash)), 0}, crash...)
-	small := append(functions(1), custom...)
+	small := append(functions(1), telling(crash)...)
 	require.True(t, light(small))
 	c := inChild(t, ChildConfig{All: true})
 	_, err := c.Compile(t.Context(), small)
