@@ -17,14 +17,14 @@ func (c *Controller) fireTrigger(r *request) error {
 	if err != nil {
 		return err
 	}
-	payload, err := r.payload()
-	if err != nil {
-		return err
-	}
 	if err := c.duty.check(); err != nil {
 		return err
 	}
 	if err := c.throttle.Fire(r.caller.Identity); err != nil {
+		return err
+	}
+	payload, err := r.payload()
+	if err != nil {
 		return err
 	}
 	trigger, _, err := store.Get[*whisk.Trigger](r.ctx(), c.config.Store, name)
@@ -113,7 +113,7 @@ func (c *Controller) invokeByRule(r *request, rule string, link whisk.RuleLink, 
 		return invoker.Invocation{}, whisk.Errorf(whisk.BadRequest,
 			"Rule '%s' is inactive, action '%s' was not activated.", rule, link.Action.ID())
 	}
-	inv, err := c.admit(r, link.Action, args)
+	inv, err := c.admit(r, link.Action, func() ([]byte, error) { return args, nil })
 	if err != nil {
 		return inv, err
 	}

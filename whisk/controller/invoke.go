@@ -80,11 +80,7 @@ func (c *Controller) invokeAction(r *request) error {
 	if err != nil {
 		return err
 	}
-	payload, err := r.payload()
-	if err != nil {
-		return err
-	}
-	inv, err := c.admit(r, name, payload)
+	inv, err := c.admit(r, name, r.payload)
 	if err != nil {
 		return err
 	}
@@ -94,8 +90,10 @@ func (c *Controller) invokeAction(r *request) error {
 	return c.accept(r, inv)
 }
 
-// admit settles what an invocation is to be, within the rates of the caller.
-func (c *Controller) admit(r *request, name whisk.FullyQualifiedName, payload []byte) (invoker.Invocation, error) {
+// admit settles what an invocation is to be, within the rates of the caller. What
+// is past those is refused before anything else is done for it: a flood of it is
+// to cost others as little as can be, and its payload is not even read.
+func (c *Controller) admit(r *request, name whisk.FullyQualifiedName, receive func() ([]byte, error)) (invoker.Invocation, error) {
 	if err := c.duty.check(); err != nil {
 		return invoker.Invocation{}, err
 	}
@@ -103,7 +101,7 @@ func (c *Controller) admit(r *request, name whisk.FullyQualifiedName, payload []
 	if err != nil {
 		return invoker.Invocation{}, err
 	}
-	inv, err := c.requested(r, name, payload)
+	inv, err := c.requested(r, name, receive)
 	if err != nil {
 		ended()
 		return inv, err
@@ -115,7 +113,11 @@ func (c *Controller) admit(r *request, name whisk.FullyQualifiedName, payload []
 
 // requested is the invocation that a request asks for, which may not give what
 // the action has settled.
-func (c *Controller) requested(r *request, name whisk.FullyQualifiedName, payload []byte) (invoker.Invocation, error) {
+func (c *Controller) requested(r *request, name whisk.FullyQualifiedName, receive func() ([]byte, error)) (invoker.Invocation, error) {
+	payload, err := receive()
+	if err != nil {
+		return invoker.Invocation{}, err
+	}
 	found, err := c.invocable(r.ctx(), r.caller, name)
 	if err != nil {
 		return invoker.Invocation{}, err

@@ -1,7 +1,10 @@
 package controller_test
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -116,6 +119,28 @@ func TestImpatientCallers(t *testing.T) {
 	close(s.guests.held)
 	require.Eventually(t, func() bool { return s.do(http.MethodGet, "/activation/count", "").body == "0" }, 10*time.Second, time.Millisecond)
 	assert.Len(t, s.do(http.MethodGet, "_/activations?name=seq", "").names(), 1)
+}
+
+// TestRefusedInvocationsAreNotReceived: whoever is past a limit learns it before
+// the payload has come.
+func TestRefusedInvocationsAreNotReceived(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(c *controller.Config) { c.Rates = entitlement.Rates{InvocationsPerMinute: 1, FiresPerMinute: 1} })
+	s.action("echo", "echo")
+	s.put("_/triggers/t", `{}`)
+	for _, path := range []string{"actions/echo", "triggers/t"} {
+		s.do(http.MethodPost, "_/"+path, ``)
+		conn, err := net.Dial("tcp", s.controller.Addr().String())
+		require.NoError(t, err)
+		_, err = fmt.Fprintf(conn, "POST /api/v1/namespaces/_/%s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic %s\r\nContent-Length: 1000000\r\n\r\n{",
+			path, basic(whisk.GuestKey()))
+		require.NoError(t, err)
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusTooManyRequests, res.StatusCode, "status of %s", path)
+		require.NoError(t, res.Body.Close())
+		require.NoError(t, conn.Close())
+	}
 }
 
 func TestInvocationsAreThrottled(t *testing.T) {

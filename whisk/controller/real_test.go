@@ -31,6 +31,10 @@ func (c compiler) Module(ctx context.Context, binary []byte, _ [32]byte) (engine
 
 // withInvoker has actions run for real.
 func withInvoker(t testing.TB) func(*controller.Config) {
+	return withCapacity(t, invoker.Capacity{})
+}
+
+func withCapacity(t testing.TB, capacity invoker.Capacity) func(*controller.Config) {
 	return func(c *controller.Config) {
 		ctx := context.Background()
 		runtime, err := wazero.NewCompiler(ctx, engine.Config{HostFuncs: sandbox.HostFuncs()})
@@ -38,7 +42,7 @@ func withInvoker(t testing.TB) func(*controller.Config) {
 		modules := pool.New(pool.Config{})
 		i := invoker.New(invoker.Config{
 			Maker: action.NewMaker(action.Config{Pool: modules, Modules: compiler{runtime}}),
-			Store: c.Store.(invoker.Store),
+			Store: c.Store.(invoker.Store), Capacity: capacity,
 		})
 		require.NoError(t, i.Start(ctx))
 		t.Cleanup(func() {
