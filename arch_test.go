@@ -70,6 +70,8 @@ var layers = []struct{ pkg, mayImport string }{
 	{"eval/load", ""},
 	{"eval/target", "eval/load internal/guest"},
 	{"eval/result", ""},
+	{"eval/plot", "eval/result"},
+	{"eval/report", "eval/plot eval/result"},
 
 	{"cmd/...", "..."},
 }

@@ -1,0 +1,184 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"wasmwhisk/eval/plot"
+	"wasmwhisk/eval/result"
+)
+
+// table is what a section measured of one metric.
+type table struct {
+	Metric     string
+	Axis       string // empty: there is none
+	References []string
+	Variants   bool // rows have them
+	Rows       []row
+	Brief      []row // the ends of a long axis; empty if Rows is short
+}
+
+// Short is the table of the brief rows.
+func (t table) Short() table {
+	t.Rows = t.Brief
+	return t
+}
+
+// row is one point of one series, in words.
+type row struct {
+	Target, Class, Variant, X             string
+	Floor, Saturated                      bool
+	Median, Quartiles, Tail, Rounds, Mean string
+	Count, Failed                         int
+	Ratios                                []ratio
+
+	variant, place int // for the order
+	x              float64
+}
+
+// ratio of a row's median to that of a reference, and what the rounds allow.
+type ratio struct{ Value, Range string }
+
+// tables are those of a section, one a metric, in the order of its series.
+func tables(run result.Run, section result.Section) []table {
+	var all []table
+	for _, s := range section.Series {
+		if !slices.ContainsFunc(all, func(t table) bool { return t.Metric == s.Metric }) {
+			all = append(all, tableOf(run, section, s.Metric))
+		}
+	}
+	return all
+}
+
+func tableOf(run result.Run, section result.Section, metric string) table {
+	t := table{Metric: metric, References: references(run)}
+	looks := plot.Looks(run.Targets)
+	var variants []string
+	var places []float64
+	for _, s := range section.Series {
+		if s.Metric != metric {
+			continue
+		}
+		t.Axis = cmp.Or(t.Axis, s.Axis)
+		t.Variants = t.Variants || s.Variant != ""
+		if !slices.Contains(variants, s.Variant) {
+			variants = append(variants, s.Variant)
+		}
+		for _, p := range s.Points {
+			r := rowOf(s, p)
+			r.Class = looks[s.Target].Class()
+			r.Floor = isFloor(run, s.Target)
+			r.variant = slices.Index(variants, s.Variant)
+			r.place = slices.IndexFunc(run.Targets, func(of result.Target) bool { return of.Name == s.Target })
+			for _, name := range t.References {
+				r.Ratios = append(r.Ratios, against(section, s, p, name))
+			}
+			t.Rows = append(t.Rows, r)
+			places = append(places, p.X)
+		}
+	}
+	t.sort(places)
+	return t
+}
+
+// sort puts together what is compared: targets at one place of the axis.
+func (t *table) sort(places []float64) {
+	slices.SortStableFunc(t.Rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(a.variant, b.variant), cmp.Compare(a.x, b.x), cmp.Compare(a.place, b.place))
+	})
+	slices.Sort(places)
+	places = slices.Compact(places)
+	if len(places) <= 3 || len(t.Rows) <= 12 {
+		return
+	}
+	for _, r := range t.Rows {
+		if r.x == places[0] || r.x == places[len(places)-1] {
+			t.Brief = append(t.Brief, r)
+		}
+	}
+}
+
+func rowOf(s result.Series, p result.Point) row {
+	r := row{
+		Target: s.Target, Variant: s.Variant, X: strconv.FormatFloat(p.X, 'g', 6, 64), x: p.X,
+		Count: p.Count, Failed: p.Failed, Saturated: p.Saturated,
+		Median: "–", Quartiles: "–", Tail: "–", Rounds: "–", Mean: "–",
+	}
+	if p.Count == 0 {
+		return r
+	}
+	r.Median = plot.Label(p.Quantiles.P50, s.Unit)
+	r.Quartiles = plot.Range(p.Quantiles.P25, p.Quantiles.P75, s.Unit)
+	r.Tail = plot.Label(p.Quantiles.P99, s.Unit)
+	r.Mean = plot.Label(p.Mean, s.Unit)
+	if len(p.Rounds) > 0 {
+		r.Rounds = fmt.Sprintf("%s (%d)", plot.Range(slices.Min(p.Rounds), slices.Max(p.Rounds), s.Unit), len(p.Rounds))
+	}
+	return r
+}
+
+// references are the targets that others are compared with.
+func references(run result.Run) []string {
+	var names []string
+	for _, t := range run.Targets {
+		if t.Reference && t.Unavailable == "" {
+			names = append(names, t.Name)
+		}
+	}
+	return names
+}
+
+func isFloor(run result.Run, name string) bool {
+	return slices.ContainsFunc(run.Targets, func(t result.Target) bool { return t.Name == name && t.Floor })
+}
+
+// against compares a point with that of a reference under the same conditions, or
+// under none where the reference knows none.
+func against(section result.Section, s result.Series, p result.Point, reference string) ratio {
+	of, found := find(section, result.Key{Target: reference, Variant: s.Variant, Metric: s.Metric, Unit: s.Unit}, p.X)
+	if !found {
+		of, found = find(section, result.Key{Target: reference, Metric: s.Metric, Unit: s.Unit}, p.X)
+	}
+	if !found || of.Quantiles.P50 == 0 || p.Count == 0 {
+		return ratio{Value: "–"}
+	}
+	if s.Target == reference {
+		return ratio{Value: "1"}
+	}
+	r := ratio{Value: times(p.Quantiles.P50 / of.Quantiles.P50)}
+	if len(p.Rounds) > 1 && len(of.Rounds) > 1 && slices.Min(of.Rounds) > 0 {
+		r.Range = times(slices.Min(p.Rounds)/slices.Max(of.Rounds)) + "–" + times(slices.Max(p.Rounds)/slices.Min(of.Rounds))
+	}
+	return r
+}
+
+// find is the point of a series at a place, if something succeeded there.
+func find(section result.Section, key result.Key, x float64) (result.Point, bool) {
+	for _, s := range section.Series {
+		if s.Key != key {
+			continue
+		}
+		for _, p := range s.Points {
+			if p.X == x && p.Count > 0 {
+				return p, true
+			}
+		}
+	}
+	return result.Point{}, false
+}
+
+// times writes a ratio with two digits that count at least.
+func times(r float64) string {
+	switch size := math.Abs(r); {
+	case size >= 100 && size < 1e6:
+		return strconv.FormatFloat(r, 'f', 0, 64)
+	case size >= 10 && size < 100:
+		return strconv.FormatFloat(r, 'f', 1, 64)
+	case size >= 0.1 && size < 10:
+		return strconv.FormatFloat(r, 'f', 2, 64)
+	}
+	return strconv.FormatFloat(r, 'g', 2, 64)
+}
