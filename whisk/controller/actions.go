@@ -99,19 +99,7 @@ func (c *Controller) withCode(ctx context.Context, a *whisk.Action) (*whisk.Acti
 
 // putAction creates or updates an action. Its code is compiled behind the answer.
 func (c *Controller) putAction(r *request) error {
-	put, release, err := c.readActionPut(r)
-	if err != nil {
-		return err
-	}
-	defer release()
-	w, err := newWrite[*whisk.Action](r, put)
-	if err != nil {
-		return err
-	}
-	w.check = func(ctx context.Context, tx store.Entities, next *whisk.Action) error {
-		return c.checkAction(ctx, tx, r.caller.Identity, next)
-	}
-	stored, err := w.do(r.ctx(), c.config.Store)
+	stored, err := c.storeAction(r)
 	if err != nil {
 		return err
 	}
@@ -124,6 +112,24 @@ func (c *Controller) putAction(r *request) error {
 		return err
 	}
 	return r.ok(whole)
+}
+
+// storeAction receives an action and stores it. By the time of the answer there is
+// room for the next upload.
+func (c *Controller) storeAction(r *request) (*whisk.Action, error) {
+	put, release, err := c.readActionPut(r)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	w, err := newWrite[*whisk.Action](r, put)
+	if err != nil {
+		return nil, err
+	}
+	w.check = func(ctx context.Context, tx store.Entities, next *whisk.Action) error {
+		return c.checkAction(ctx, tx, r.caller.Identity, next)
+	}
+	return w.do(r.ctx(), c.config.Store)
 }
 
 // readActionPut reads the body of a PUT: JSON as OpenWhisk wants it, or a module

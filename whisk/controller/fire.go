@@ -31,7 +31,7 @@ func (c *Controller) fireTrigger(r *request) error {
 	if err != nil {
 		return err
 	}
-	args, err := firedArguments(trigger, payload)
+	args, err := arguments(trigger.Parameters, payload)
 	if err != nil {
 		return err
 	}
@@ -45,14 +45,6 @@ func (c *Controller) fireTrigger(r *request) error {
 		}
 	}
 	return r.accepted(record.ID)
-}
-
-// firedArguments are the trigger's parameters with the payload over them.
-func firedArguments(t *whisk.Trigger, payload []byte) ([]byte, error) {
-	if _, err := members(payload); err != nil { // an array fires nothing
-		return nil, err
-	}
-	return arguments(t.Parameters, payload)
 }
 
 func reacts(t *whisk.Trigger) bool {

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -51,6 +52,10 @@ func (r *request) payload() ([]byte, error) {
 		return nil, err
 	}
 	release() // it is counted by the bounds of what runs from here on
+	if isArray(bytes.TrimSpace(body)) {
+		// Only components of sequences may get one.
+		return nil, whisk.Malformed("Object expected")
+	}
 	return body, wantText(body)
 }
 

@@ -64,6 +64,7 @@ func TestInvokeRefused(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.put("_/actions/final", `{"exec":{"kind":"wasm:0.1","code":"echo it"},"annotations":[{"key":"final","value":true}],"parameters":[{"key":"a","value":1},{"key":"open","value":null}]}`)
+	s.action("open", "echo it")
 	const badTimeout = "The query parameter 'timeout' was malformed:\nTimeout must be number of milliseconds up to 60000."
 	for _, c := range []struct {
 		path, body string
@@ -77,6 +78,9 @@ func TestInvokeRefused(t *testing.T) {
 		{"final?timeout=x", ``, 400, badTimeout},
 		{"final?blocking=si", ``, 400, "The query parameter 'blocking' was malformed:\n'si' is not a valid Boolean value"},
 		{"final", `{"a":2}`, 400, "Request defines parameters that are not allowed (e.g., reserved properties)."},
+		{"open", ` [1]`, 400, "The request content was malformed:\nObject expected"},
+		{"open", `{}{}`, 400, "The request content was malformed:\nObject expected"},
+		{"open", `"a"`, 400, "The request content was malformed:\nObject expected"},
 		{"final", `[]`, 400, "The request content was malformed:\nObject expected"},
 		{"final", `{"a"`, 400, "The request content was malformed:\nObject expected"},
 		{"final", `null`, 400, "The request content was malformed:\nObject expected"},

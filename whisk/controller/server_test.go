@@ -3,6 +3,8 @@ package controller_test
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -75,19 +77,32 @@ func TestStopInterruptsCompositions(t *testing.T) {
 	assert.JSONEq(t, `{"error":"Timeout reached when retrieving activation `+record.Logs[0]+` for sequence component."}`, string(record.Response.Result))
 }
 
+// begin sends the beginning of a PUT that says how long its body is, and gives the
+// status line of the answer.
+func (s *server) begin(bodyBytes int) string {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.url[len("http://"):])
+	require.NoError(s.t, err)
+	defer func() { _ = conn.Close() }()
+	_, err = fmt.Fprintf(conn, "PUT /api/v1/namespaces/_/triggers/t HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+
+		"Authorization: Basic %s\r\nContent-Length: %d\r\n\r\n{", basic(whisk.GuestKey()), bodyBytes)
+	require.NoError(s.t, err)
+	answer := make([]byte, len("HTTP/1.1 400"))
+	_, err = io.ReadFull(conn, answer)
+	require.NoError(s.t, err)
+	return string(answer)
+}
+
 func TestSlowBodiesEnd(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(c *controller.Config) { c.HTTP.Body = 10 * time.Millisecond })
-	conn, err := net.Dial("tcp", s.url[len("http://"):])
-	require.NoError(t, err)
-	defer func() { _ = conn.Close() }()
-	_, err = conn.Write([]byte("PUT /api/v1/namespaces/_/triggers/t HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
-		"Authorization: Basic " + basic(whisk.GuestKey()) + "\r\nContent-Length: 100\r\n\r\n{"))
-	require.NoError(t, err)
-	answer := make([]byte, 12)
-	_, err = conn.Read(answer)
-	require.NoError(t, err)
-	assert.Equal(t, "HTTP/1.1 400", string(answer))
+	assert.Equal(t, "HTTP/1.1 400", s.begin(100))
+}
+
+func TestLargeBodiesAreRefusedBeforeTheyCome(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	assert.Equal(t, "HTTP/1.1 413", s.begin(50<<20+1))
 }
 
 func TestUploadsAreBoundedTogether(t *testing.T) {

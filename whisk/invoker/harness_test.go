@@ -207,6 +207,11 @@ func spinGuest() []byte { return reactor("", `(loop $l (br $l)) (i64.const 0)`) 
 
 func trapGuest() []byte { return reactor("", `(unreachable)`) }
 
+// largeGuest answers with a byte more than a result may have.
+func largeGuest() []byte {
+	return reactor("", fmt.Sprintf(`(drop (memory.grow (i32.const 32))) (i64.const %d)`, whisk.MaxResultBytes+1))
+}
+
 // logGuest writes a line to each stream, and echoes.
 func logGuest() []byte {
 	return reactor(`

@@ -68,6 +68,10 @@ func TestOutcomes(t *testing.T) {
 			`{"error":"The action exceeded its time limits of 100 milliseconds."}`,
 		},
 		{
+			"a large result", f.action("large", largeGuest()), whisk.ApplicationError,
+			`{"error":"The action produced a response that exceeded the allowed length: 1048577 > 1048576 bytes."}`,
+		},
+		{
 			"no module", f.action("junk", []byte("junk")), whisk.DeveloperError,
 			`{"error":"cannot start action: .+"}`,
 		},
