@@ -69,6 +69,19 @@ func addBinary(b *testing.B) []byte {
 	return wat.Must(string(text))
 }
 
+// napBinary is an action that does nothing for so long.
+func napBinary(d time.Duration) []byte {
+	return wat.Must(fmt.Sprintf(`(module
+		(import "wasi_snapshot_preview1" "poll_oneoff" (func $poll_oneoff (param i32 i32 i32 i32) (result i32)))
+		(memory (export "memory") 2)
+		(func (export "ow_alloc") (param i32) (result i32) (i32.const 8192))
+		(func (export "ow_run") (param $ptr i32) (param $len i32) (result i64)
+			(i32.store (i32.const 16) (i32.const 1)) ;; a clock
+			(i64.store (i32.const 24) (i64.const %d))
+			(drop (call $poll_oneoff (i32.const 0) (i32.const 100) (i32.const 1) (i32.const 200)))
+			(i64.or (i64.shl (i64.extend_i32_u (local.get $ptr)) (i64.const 32)) (i64.extend_i32_u (local.get $len)))))`, d.Nanoseconds()))
+}
+
 // distinct is a module that does the same and is another.
 func distinct(binary []byte, n int) []byte {
 	custom := fmt.Sprintf("\x00\x0b\x0a%010d", n) // a section of 11 bytes: its name, of 10
@@ -239,10 +252,11 @@ func resident(b *testing.B, pid int) float64 {
 	return kib / 1024
 }
 
-// greed asks from eight connections, whatever it is answered.
+// greed asks each of its requests on a connection, again and again, whatever it is
+// answered.
 type greed struct {
 	address         string
-	request         []byte
+	requests        [][]byte
 	served, refused atomic.Int64
 }
 
@@ -254,12 +268,12 @@ func (g *greed) begin(b *testing.B) (stop func()) {
 	}
 	var done sync.WaitGroup
 	var stopped atomic.Bool
-	for range 8 {
+	for _, request := range g.requests {
 		c := dial(b, g.address)
 		done.Go(func() {
 			defer c.Close()
 			for ok := true; ok && !stopped.Load(); {
-				ok = g.once(c)
+				ok = g.once(c, request)
 			}
 		})
 	}
@@ -269,8 +283,8 @@ func (g *greed) begin(b *testing.B) (stop func()) {
 	}
 }
 
-func (g *greed) once(c *conn) bool {
-	status, _, err := c.exchange(g.request)
+func (g *greed) once(c *conn, request []byte) bool {
+	status, _, err := c.exchange(request)
 	if status == http.StatusTooManyRequests {
 		g.refused.Add(1)
 	} else {
