@@ -11,6 +11,7 @@ type rewriter struct {
 	o       Options
 	result  *Result
 	found   findings
+	hold    *hold                        // nil for a module that is not to be held
 	content [dataCountSection + 1][]byte // of sections, nil for none
 	exports vector
 	types   vector
@@ -48,8 +49,12 @@ func (w *rewriter) rewrite() error {
 	}
 	w.countLocals(bodies)
 	if w.o.Guard {
+		if w.o.Hold {
+			w.hold = w.m.holdable()
+		}
 		graph.resolve(bodies)
 		w.guard(graph, bodies)
+		w.holdFuncs()
 	}
 	w.globals()
 	if w.o.Capture {
@@ -187,7 +192,7 @@ func (w *rewriter) shiftReferences(id int) {
 	last := 0
 	for _, ref := range s.refs {
 		out = append(out, s.content[last:ref.pos]...)
-		out = appendU32(out, w.shift(ref.function))
+		out = appendU32(out, w.reference(ref.function))
 		last = ref.end
 	}
 	w.content[id] = append(out, s.content[last:]...)

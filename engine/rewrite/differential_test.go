@@ -28,7 +28,7 @@ func variants() map[string]rewrite.Options {
 		"nothing": {},
 		"guard":   {Guard: true},
 		"capture": {Capture: true},
-		"both":    {Guard: true, Capture: true, TableElements: 10_000, MemoryPages: 1000},
+		"both":    {Guard: true, Hold: true, Capture: true, TableElements: 10_000, MemoryPages: 1000},
 	}
 }
 

@@ -96,11 +96,11 @@ func (e *emitter) instruction() {
 		e.exit()
 	case opCall:
 		e.publish()
-		e.replace(1, e.w.shift(e.x))
+		e.replace(1, e.w.reference(e.x))
 	case opCallIndirect:
 		e.publish()
 	case opRefFunc:
-		e.replace(1, e.w.shift(e.x))
+		e.replace(1, e.w.reference(e.x))
 	case opMemoryInit, opMemoryCopy, opMemoryFill, opTableInit, opTableCopy, opTableGrow, opTableFill:
 		e.bulk()
 	}

@@ -17,6 +17,7 @@ const (
 	opReturn       opcode = 0x0f
 	opCall         opcode = 0x10
 	opCallIndirect opcode = 0x11
+	opDrop         opcode = 0x1a
 	opLocalGet     opcode = 0x20
 	opLocalSet     opcode = 0x21
 	opLocalTee     opcode = 0x22
@@ -24,6 +25,7 @@ const (
 	opGlobalSet    opcode = 0x24
 	opTableSet     opcode = 0x26
 	opI32Const     opcode = 0x41
+	opI32Eq        opcode = 0x46
 	opI32LtS       opcode = 0x48
 	opI32GtU       opcode = 0x4b
 	opI32Add       opcode = 0x6a

@@ -11,6 +11,7 @@ type Options struct {
 	MemoryPages   uint32 // bound of the memory's maximum, in pages of 64 KiB; 0: none
 	Guard         bool   // see [Guard]
 	StackBytes    uint32 // native stack that the guard allows; 0: [DefaultStackBytes]
+	Hold          bool   // with Guard: have commands such that they can be held where they read, see [Result]
 	Capture       bool   // export mutable globals; take data and start function out, see [Result]
 }
 
@@ -29,6 +30,7 @@ const (
 	FuelExport  = reservedExports + "fuel" // mutable i32 global
 	DepthExport = reservedExports + "depth"
 	StartExport = reservedExports + "start"
+	HeldExport  = reservedExports + "held"
 )
 
 // Result is a rewritten module and what the host needs to know of it.
@@ -56,6 +58,13 @@ type Result struct {
 	// was none.
 	Image []Segment
 	Start string
+
+	// Held is the exported name of the function to call instead of _start for a
+	// command that the host means to hold where it reads its input, and to have go on
+	// from there more than once: it calls tick with [Returned] after _start. The
+	// function by which such a command reads can be answered with [Again]. Held is ""
+	// without Options.Hold, and for any other module.
+	Held string
 
 	// Locals are the locals that all functions declare together, MostLocals those
 	// of the function with the most, parameters included. A few bytes can declare
