@@ -24,8 +24,9 @@ type Snapshot interface {
 type Adopter interface {
 	Snapshot
 
-	// Adopt makes the instance, which was not called since it was captured, one
-	// as Restore gives it. After an error it is what it was.
+	// Adopt makes the instance, which is in the state that was captured, one as
+	// Restore gives it. All of that is compared unless it is the instance that was
+	// captured, and was not called since. After an error it is what it was.
 	Adopt(inst Instance) error
 }
 

@@ -50,7 +50,12 @@ type poll struct {
 	onInput       bool                       // the guest waits for its input too
 }
 
+var errWaits = errors.New("it waits before it reads its input")
+
 func (s *System) pollOneoff(ctx context.Context, mem engine.Memory, a args) error {
+	if s.config.Hold != nil {
+		return &stop{errWaits}
+	}
 	n := a.u32(2)
 	if n == 0 || n > maxSubscriptions {
 		return eINVAL

@@ -26,6 +26,9 @@ func (s *System) fdRead(ctx context.Context, mem engine.Memory, a args) error {
 	if err != nil {
 		return err
 	}
+	if s.config.Hold != nil && f == reader(&s.stdin) {
+		return &stop{s.config.Hold}
+	}
 	if s.config.Ready != nil && f == reader(&s.stdin) {
 		return s.ready(a.u32(2))
 	}

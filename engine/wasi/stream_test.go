@@ -365,6 +365,19 @@ func TestReadSurvivesATimeout(t *testing.T) {
 	require.True(t, ready)
 }
 
+// TestHold has guests that read or wait come back to the host, which holds them.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	hold := errors.New("hold")
+	_, _, err := newGuest(t, Config{Hold: hold, Stdin: strings.NewReader("input")}).read(0, 1)
+	require.Equal(t, hold, err)
+	_, err = newGuest(t, Config{Hold: hold}).call("fd_read", 0, 0, 0, out)
+	require.Equal(t, hold, err)
+	_, err = newGuest(t, Config{Hold: hold}).call("poll_oneoff", 0, 0, 1, out)
+	require.Equal(t, errWaits, err)
+	newGuest(t, Config{Hold: hold}).gives(eBADF, "fd_read", 1, 0, 0, out)
+}
+
 // A read into no buffers is how a guest says that it could read now.
 func TestReady(t *testing.T) {
 	t.Parallel()

@@ -26,6 +26,11 @@ type Config struct {
 	// guest that wants bytes ends with another error.
 	Ready error
 
+	// Hold, unless it is nil, comes back from the host function that reads whenever
+	// the guest reads fd 0, for the engine to hold the guest there. Such a guest must
+	// not wait: Now need not go on by itself. One that does ends with another error.
+	Hold error
+
 	// Stdout and Stderr take what the guest writes on fd 1 and 2; nil discards
 	// it. They should not block: the guest cannot be stopped while they do. An
 	// [engine.LimitError] of theirs stops the guest and comes back from its

@@ -19,7 +19,7 @@ type code struct {
 // prepare rewrites a binary: with a guard, with bounded tables, and such that
 // its instances can start from a snapshot.
 func prepare(binary []byte, config engine.Config) (code, error) {
-	r, err := rewrite.Rewrite(binary, rewrite.Options{TableElements: config.TableElements, Guard: true, Capture: true})
+	r, err := rewrite.Rewrite(binary, rewrite.Options{TableElements: config.TableElements, Guard: true, Hold: true, Capture: true})
 	if err != nil {
 		return code{}, &engine.InvalidModuleError{Err: err}
 	}

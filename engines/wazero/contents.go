@@ -71,6 +71,12 @@ func contentEnd(b []byte) int {
 	return len(bytes.TrimRight(b, "\x00"))
 }
 
+// shownBy tells whether a memory holds just this.
+func (c *contents) shownBy(memory []byte) bool {
+	n := min(len(c.bytes), len(memory))
+	return n == len(c.bytes) && bytes.Equal(memory[:n], c.bytes) && contentEnd(memory[n:]) == 0
+}
+
 func (c *contents) size() int64 { return int64(len(c.bytes)) }
 
 func (c *contents) close() {

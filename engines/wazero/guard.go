@@ -74,6 +74,10 @@ func (c *call) stop(err error) {
 // Go cannot interrupt machine code that is not its own.
 func tick(ctx context.Context, _ api.Module, stack []uint64) {
 	c := callOf(ctx)
+	if h := c.instance.held; h != nil && int32(stack[0]) == rewrite.Returned {
+		h.returned(stack)
+		return
+	}
 	if int32(stack[0]) < 0 {
 		c.stop(&engine.TrapError{Kind: engine.TrapStackOverflow})
 	}

@@ -39,15 +39,13 @@ func (r *Runtime) instantiateHostModules(ctx context.Context) error {
 }
 
 // adapt gives a host function the memory of the instance that is being called,
-// and stops the guest on its error. Whom wazero names as the caller does not
+// and stops the guest on its error, or has it held. Whom wazero names as the caller does not
 // matter: where an export is itself a host function that is the host's module.
 func adapt(fn engine.HostFunc) api.GoModuleFunc {
 	return func(ctx context.Context, _ api.Module, stack []uint64) {
 		c := callOf(ctx)
 		c.giveTurn()
-		if err := fn.Call(ctx, c.instance.Memory(), stack); err != nil {
-			c.stop(err)
-		}
+		c.hosted(ctx, &fn, stack)
 	}
 }
 

@@ -22,6 +22,9 @@ type instance struct {
 	depth   api.MutableGlobal
 	funcs   map[string]api.Function
 	ctx     callContext
+	held    *held // nil unless it is held within a call
+
+	captured *snapshot // that it is as it was captured in, nil once it was called
 }
 
 // takeMemory gets the instance a memory in its first state.
@@ -85,19 +88,28 @@ func (i *instance) readGlobals() []uint64 {
 }
 
 func (i *instance) Call(ctx context.Context, export string, args ...uint64) ([]uint64, error) {
+	i.captured = nil
+	if i.held != nil {
+		return nil, i.held.goOn(ctx)
+	}
 	fn := i.function(export)
 	if fn == nil {
 		return nil, fmt.Errorf("%w: %q", engine.ErrNoExport, export)
 	}
-	i.ctx.begin(ctx)
+	i.begin(ctx)
 	defer i.ctx.end()
-	i.fuel.Set(i.module.runtime.fuel)
-	i.depth.Set(uint64(i.module.code.Guard.StackBytes))
 	results, err := fn.Call(&i.ctx, args...)
 	if err != nil {
 		return nil, i.ctx.classify(err)
 	}
 	return results, nil
+}
+
+// begin is what comes before the guest runs for a caller with ctx.
+func (i *instance) begin(ctx context.Context) {
+	i.ctx.begin(ctx)
+	i.fuel.Set(i.module.runtime.fuel)
+	i.depth.Set(uint64(i.module.code.Guard.StackBytes))
 }
 
 // function looks an export up once: wazero makes a stack for each look-up.
@@ -123,6 +135,11 @@ func (i *instance) Memory() engine.Memory {
 	return i.memory.bytes()
 }
 
+// written is the memory up to where there are only zeros.
+func (i *instance) written() []byte {
+	return i.memory.bytes()[:i.from.memories.end(i.memory.slot, i.memory.size)]
+}
+
 var errGrown = errors.New("the memory has grown as far as it can")
 
 // shrink takes back what the memory has grown by. wazero knows only growing, but
@@ -145,6 +162,11 @@ func (i *instance) Reset() error {
 	if i.module.code.fixed != "" {
 		return errors.New(i.module.code.fixed)
 	}
+	if i.held != nil {
+		if err := i.held.reset(); err != nil {
+			return err
+		}
+	}
 	if i.memory.slot != nil {
 		if err := i.shrink(); err != nil {
 			return err
@@ -165,6 +187,9 @@ func (i *instance) Reset() error {
 
 // Close puts the memory back only when wazero is through with it.
 func (i *instance) Close(ctx context.Context) error {
+	if i.held != nil {
+		i.held.end()
+	}
 	err := i.mod.Close(ctx)
 	i.putMemory()
 	return err

@@ -83,7 +83,7 @@ func importsOf(compiled wazero.CompiledModule) []engine.Import {
 func exportsOf(compiled wazero.CompiledModule) []engine.Export {
 	var exports []engine.Export
 	for name, def := range compiled.ExportedFunctions() {
-		if name != rewrite.StartExport {
+		if name != rewrite.StartExport && name != rewrite.HeldExport {
 			exports = append(exports, engine.Export{Name: name, Type: funcType(def)})
 		}
 	}
@@ -191,28 +191,26 @@ func (m *module) Capture(inst engine.Instance) (engine.Snapshot, error) {
 		return nil, fmt.Errorf("%w: %s", engine.ErrNotCapturable, m.code.fixed)
 	}
 	s := &snapshot{module: m, state: state{globals: i.readGlobals()}}
+	i.captured = s
 	if m.initial.memories == nil {
 		return s, nil
 	}
-	memory := i.memory.bytes()
-	taken, err := m.runtime.newContents(memory[:i.from.memories.end(i.memory.slot, len(memory))])
+	taken, err := m.runtime.newContents(i.written())
 	if err != nil {
 		return nil, err
 	}
 	s.size = taken.size()
 	s.state.memories = newMemories(m.runtime.budget, nil)
 	s.state.memories.contents = taken
-	s.state.pages = uint32(len(memory) / engine.PageSize)
+	s.state.pages = uint32(i.memory.size / engine.PageSize)
 	return s, nil
 }
 
 var errNotAdopted = errors.New("the instance stays with what it started from")
 
-// Adopt leaves an instance alone whose memory is a mapping: what it shows where
-// the snapshot ends would stay.
 func (s *snapshot) Adopt(inst engine.Instance) error {
 	i, ok := inst.(*instance)
-	if !ok || i.module != s.module || i.from.memories.mapped() {
+	if !ok || i.module != s.module || !s.state.covers(i.from) || i.captured != s && !s.state.shownBy(i) {
 		return errNotAdopted
 	}
 	if i.memory.slot != nil {
@@ -223,6 +221,20 @@ func (s *snapshot) Adopt(inst engine.Instance) error {
 	}
 	i.from, i.memory.start = s.state, i.memory.size
 	return nil
+}
+
+// covers tells whether nothing of what a memory shows that started as from is
+// seen once it shows this state: of a longer mapping the end would stay.
+func (s state) covers(from state) bool {
+	return !from.memories.mapped() || s.memories.mapped() && s.memories.contents.size() >= from.memories.contents.size()
+}
+
+// shownBy tells whether an instance is in this state.
+func (s state) shownBy(i *instance) bool {
+	if !slices.Equal(i.readGlobals(), s.globals) || i.memory.size != int(s.pages)*engine.PageSize {
+		return false
+	}
+	return s.memories == nil || s.memories.contents.shownBy(i.written())
 }
 
 // continues tells whether instances can go on where those of another module
