@@ -36,7 +36,9 @@ func benchTemplate(b *testing.B, binary []byte, policy sandbox.Policy, wrap ...f
 	for _, w := range wrap {
 		module = w(module)
 	}
-	tpl, err := sandbox.New(sandbox.NewProgram(module), sandbox.HostFuncs(), policy)
+	program := sandbox.NewProgram(module)
+	b.Cleanup(func() { _ = program.Close(context.WithoutCancel(b.Context())) })
+	tpl, err := sandbox.New(program, sandbox.HostFuncs(), policy)
 	require.NoError(b, err)
 	return tpl
 }
@@ -98,6 +100,9 @@ func BenchmarkFresh(b *testing.B) {
 		{name: "go-new", binary: goAddGuest, wrap: fromSnapshot},
 		{name: "go-anew", binary: goAddGuest, policy: sandbox.Policy{NoSnapshot: true}},
 		{name: "wat-command", binary: func(*testing.B) []byte { return wat.Must(addsProgram) }},
+		{name: "wat-command-forked", binary: func(*testing.B) []byte { return wat.Must(addsProgram) }, policy: sandbox.Policy{Fork: true}},
+		{name: "go-plain-command", binary: goPlainCommand},
+		{name: "go-plain-command-forked", binary: goPlainCommand, policy: sandbox.Policy{Fork: true}},
 		{name: "go-command", binary: goAddCommand},
 		{name: "go-command-anew", binary: goAddCommand, policy: sandbox.Policy{NoSnapshot: true}},
 	} {
@@ -162,6 +167,12 @@ func goAddGuest(b *testing.B) []byte {
 func goAddCommand(b *testing.B) []byte {
 	b.Helper()
 	return guesttest.Build(b, "wasmwhisk/examples/add", guest.Command)
+}
+
+// goPlainCommand adds, too, and knows nothing of the SDK.
+func goPlainCommand(b *testing.B) []byte {
+	b.Helper()
+	return guesttest.Build(b, "wasmwhisk/engine/sandbox/testdata/forked", guest.Command)
 }
 
 // cAddGuest is the same in C.

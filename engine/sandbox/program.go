@@ -38,6 +38,7 @@ type startKey struct {
 	pages      uint32
 	mounts     string
 	noSnapshot bool
+	forked     string // what a command that is forked finds; empty for any other
 }
 
 // NewProgram takes the module over.
@@ -213,18 +214,29 @@ var errClosedProgram = errors.New("program is closed")
 
 // start gives the start that all sandboxes under such a policy have in common.
 func (p *Program) start(contract abi.Contract, policy Policy) (*start, error) {
+	return p.startOf(keyOf(contract, policy), func() *start { return newStart(p, contract, policy) })
+}
+
+func keyOf(contract abi.Contract, policy Policy) startKey {
 	var mounts strings.Builder
 	for _, m := range policy.Capabilities.Mounts {
 		mounts.WriteString(m.Guest + "\x00")
 	}
-	key := startKey{contract.Name(), policy.Limits.MemoryPages, mounts.String(), policy.NoSnapshot}
+	return startKey{
+		contract: contract.Name(), pages: policy.Limits.MemoryPages,
+		mounts: mounts.String(), noSnapshot: policy.NoSnapshot,
+	}
+}
+
+// startOf gives the start of a key, making it if need be.
+func (p *Program) startOf(key startKey, begin func() *start) (*start, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, errClosedProgram
 	}
 	if p.starts[key] == nil {
-		p.starts[key] = newStart(p, contract, policy)
+		p.starts[key] = begin()
 	}
 	return p.starts[key], nil
 }

@@ -54,8 +54,13 @@ func (t *Template) Probe(ctx context.Context) (out Outcome) {
 // prepare tells no time for an action that wants no snapshot of its start-up: that
 // its instances are put back to before that takes next to none.
 func (t *Template) prepare(ctx context.Context, timings *Timings) (*preparation, error) {
-	if t.start.prepared.Load() == nil && !t.policy.NoSnapshot {
+	start := t.next()
+	if start.prepared.Load() == nil && !t.policy.NoSnapshot {
 		defer measure(&timings.Snapshot)()
+	}
+	p, err := start.prepare(ctx)
+	if err != nil || p.snapshot != nil || start == t.start {
+		return p, err
 	}
 	return t.start.prepare(ctx)
 }
@@ -75,6 +80,7 @@ func failed(err error) Outcome { return Outcome{Status: StatusOf(err), Err: err}
 // anew.
 type sandbox struct {
 	template *Template
+	start    *start
 	shelf    uint32 // for its instances
 	deadline deadlineContext
 	confined context.Context //nolint:containedctx // made once, for host functions to find the sandbox in
@@ -100,6 +106,7 @@ func newSandbox(t *Template) *sandbox {
 // open prepares what the guest will find; no guest code runs yet.
 func (t *Template) open(ctx context.Context, a Activation) *sandbox {
 	s := t.sandboxes.Get().(*sandbox)
+	s.start = t.next()
 	s.deadline.begin(ctx, a.Deadline)
 	s.input = abi.Input{Value: a.Input, Context: a.Context, MaxResult: t.policy.Limits.ResultBytes}
 	s.captured.reset(t.policy.Limits)
@@ -114,7 +121,7 @@ func (t *Template) open(ctx context.Context, a Activation) *sandbox {
 
 func (s *sandbox) wasiConfig(a Activation) wasi.Config {
 	policy := &s.template.policy
-	feed := s.template.start.asked().Feed(s.input)
+	feed := s.start.asked().Feed(s.input)
 	s.stdin.Reset(feed.Stdin)
 	config := wasi.Config{
 		Args:   feed.Args,
@@ -126,6 +133,9 @@ func (s *sandbox) wasiConfig(a Activation) wasi.Config {
 	}
 	if feed.FD3 {
 		config.Result = &s.captured.fd3
+	}
+	if s.start.fork != nil {
+		config.Args, config.Env = config.Args[:1], policy.Env
 	}
 	return config
 }
@@ -174,7 +184,7 @@ func (s *sandbox) answer(ctx context.Context) (json.RawMessage, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
-	result, err := s.template.start.asked().Invoke(ctx, s.guest.Instance, s.input, &s.captured)
+	result, err := s.start.asked().Invoke(ctx, s.guest.Instance, s.input, &s.captured)
 	if err == nil && len(result) > s.input.MaxResult {
 		err = resultTooLong(len(result), s.input.MaxResult)
 	}
@@ -188,7 +198,7 @@ func (s *sandbox) begin(ctx context.Context) (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	s.guest, err = s.template.start.take(ctx, s.shelf)
+	s.guest, err = s.start.take(ctx, s.shelf)
 	return err
 }
 
@@ -196,7 +206,7 @@ func (s *sandbox) begin(ctx context.Context) (err error) {
 // that called it, after the call: never beside it.
 func (s *sandbox) close(ended error) {
 	if s.guest != nil {
-		s.template.start.put(s.confined, s.guest, s.shelf, ended)
+		s.start.put(s.confined, s.guest, s.shelf, ended)
 	}
 	s.host.Close()
 	_ = s.wasi.Close()

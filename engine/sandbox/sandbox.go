@@ -31,6 +31,12 @@ type Policy struct {
 	// NoSnapshot has every sandbox go through the guest's whole start-up, for
 	// actions whose start-up must not be shared between activations.
 	NoSnapshot bool
+
+	// Fork has a command started once, for nobody, and its activations go on from
+	// where it first reads its input. Its author knows that until then it learns
+	// nothing of an activation: neither input nor context are among its arguments and
+	// in its environment. Where that is not possible each activation starts it.
+	Fork bool
 }
 
 // Limits bounds one sandbox. Zero fields mean the defaults.

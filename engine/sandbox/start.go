@@ -29,6 +29,7 @@ type start struct {
 	preparing sync.Mutex
 	prepared  atomic.Pointer[preparation]
 
+	fork *fork // by which its instances come about; nil for those from snapshots
 	idle idleInstances
 }
 
@@ -87,20 +88,24 @@ func (s *start) asked() abi.Contract {
 // way is a way to the state that a snapshot is taken of. It tells which functions
 // may have been called on it whose answers do not last.
 type way struct {
-	contract abi.Contract // by which a guest is asked that went it
-	started  bool         // nothing is left to do of the start-up
-	bring    func(context.Context, engine.Instance) (renewed []string, err error)
+	contract  abi.Contract // by which a guest is asked that went it
+	started   bool         // nothing is left to do of the start-up
+	bring     func(context.Context, engine.Instance) (renewed []string, err error)
+	configure func(*wasi.Config) // what the guest finds on it; nil for nothing
 }
 
 // ways are all there are, the best first.
 func (s *start) ways() []way {
-	unstarted := way{s.contract, false, s.notStarted}
+	if s.fork != nil {
+		return []way{s.fork.way()}
+	}
+	unstarted := way{contract: s.contract, bring: s.notStarted}
 	if s.anew {
 		return []way{unstarted}
 	}
-	ways := []way{{s.contract, true, s.startUp}, unstarted}
+	ways := []way{{contract: s.contract, started: true, bring: s.startUp}, unstarted}
 	if reactor := abi.Behind(s.contract, s.program.module.Exports()); reactor != nil {
-		ways = slices.Insert(ways, 0, way{reactor, true, s.serve})
+		ways = slices.Insert(ways, 0, way{contract: reactor, started: true, bring: s.serve})
 	}
 	return ways
 }
@@ -134,11 +139,31 @@ func (s *start) attempt(ctx context.Context) (*preparation, error) {
 // not be done in each run.
 const warmUp = "ow_warm_up"
 
-// capture makes a guest with nothing of any activation, brings it to the state in
-// question, and takes that.
+// capture brings a guest to the state in question, and takes that.
 func (s *start) capture(ctx context.Context, w way) (engine.Snapshot, error) {
+	guest, err := s.bring(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	snapshot, err := guest.tier.module.(engine.Snapshotter).Capture(guest.Instance)
+	if err == nil && s.keep(guest, snapshot) {
+		return snapshot, nil
+	}
+	_ = guest.Close(context.WithoutCancel(ctx))
+	if err == nil && s.fork != nil {
+		return nil, errors.Join(errNotKept, snapshot.Close())
+	}
+	return snapshot, err
+}
+
+// bring makes a guest with nothing of any activation, and takes it on a way.
+func (s *start) bring(ctx context.Context, w way) (_ *guest, err error) {
 	out := newCapture(Limits{}.WithDefaults())
-	system := wasi.NewSystem(s.nobody(out))
+	config := s.nobody(out)
+	if w.configure != nil {
+		w.configure(&config)
+	}
+	system := wasi.NewSystem(config)
 	defer system.Close()
 	hosts := host.NewSystem(host.Config{})
 	defer hosts.Close()
@@ -148,25 +173,15 @@ func (s *start) capture(ctx context.Context, w way) (engine.Snapshot, error) {
 	if err != nil {
 		return nil, verdict(ctx, err)
 	}
-	kept := false
-	defer func() {
-		if !kept {
-			_ = guest.Close(context.WithoutCancel(ctx))
-		}
-	}()
 	renewed, err := w.bring(ctx, guest.Instance)
+	if err == nil {
+		err = sound(system, hosts, renewed)
+	}
 	if err != nil {
+		_ = guest.Close(context.WithoutCancel(ctx))
 		return nil, verdict(ctx, err)
 	}
-	if err := sound(system, hosts, renewed); err != nil {
-		return nil, err
-	}
-	snapshot, err := guest.tier.module.(engine.Snapshotter).Capture(guest.Instance)
-	if err != nil {
-		return nil, err
-	}
-	kept = s.keep(guest, snapshot)
-	return snapshot, nil
+	return guest, nil
 }
 
 // instantiate gives an instance as its binary describes it.
@@ -250,6 +265,9 @@ func (s *start) take(ctx context.Context, shelf uint32) (*guest, error) {
 	p, err := s.prepare(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if s.fork != nil {
+		return s.fork.take(ctx, p, shelf)
 	}
 	guest, err := s.get(ctx, p.snapshot, shelf)
 	if err != nil || p.started {

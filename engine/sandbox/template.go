@@ -21,6 +21,7 @@ func HostFuncs() []engine.HostFunc {
 // concurrent use; the program stays its owner's.
 type Template struct {
 	start    *start
+	forked   *start // of a command that is forked, where that works; nil for any other
 	contract abi.Contract
 	policy   Policy
 	usesWASI bool // the module imports some of it
@@ -48,9 +49,21 @@ func New(program *Program, hostFuncs []engine.HostFunc, policy Policy) (*Templat
 	if err != nil {
 		return nil, err
 	}
-	t := &Template{start: start, contract: contract, policy: policy, usesWASI: importsWASI(program.module)}
+	forked, err := program.fork(contract, policy)
+	if err != nil {
+		return nil, err
+	}
+	t := &Template{start: start, forked: forked, contract: contract, policy: policy, usesWASI: importsWASI(program.module)}
 	t.sandboxes.New = func() any { return newSandbox(t) }
 	return t, nil
+}
+
+// next gives the start of the next sandbox.
+func (t *Template) next() *start {
+	if t.forked != nil && t.forked.forks() {
+		return t.forked
+	}
+	return t.start
 }
 
 func importsWASI(module engine.Module) bool {
