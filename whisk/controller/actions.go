@@ -24,12 +24,12 @@ func (c *Controller) listPackageActions(r *request) error {
 	if err != nil {
 		return asked(err, name)
 	}
-	return list(r, store.Query{Path: contentPath(found.Package)}, (*whisk.Action).Summary)
+	return list(r, store.Query{Path: contentPath(found.FullName())}, (*whisk.Action).Summary)
 }
 
 // contentPath is where the actions of a package live.
-func contentPath(p *whisk.Package) whisk.EntityPath {
-	return whisk.PackagePath(p.Namespace.Namespace(), p.Name)
+func contentPath(pkg whisk.FullyQualifiedName) whisk.EntityPath {
+	return whisk.PackagePath(pkg.Path.Namespace(), pkg.Name)
 }
 
 // getAction answers with an action and the parameters that it would be invoked
@@ -117,30 +117,25 @@ func (c *Controller) putAction(r *request) error {
 // storeAction receives an action and stores it. By the time of the answer there is
 // room for the next upload.
 func (c *Controller) storeAction(r *request) (*whisk.Action, error) {
-	put, release, err := c.readActionPut(r)
+	body, release, err := c.readActionPut(r)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	w, err := newWrite[*whisk.Action](r, put)
-	if err != nil {
-		return nil, err
-	}
-	w.check = func(ctx context.Context, tx store.Entities, next *whisk.Action) error {
+	return putRead(r, body, func(ctx context.Context, tx store.Entities, next *whisk.Action) error {
 		return c.checkAction(ctx, tx, r.caller.Identity, next)
-	}
-	return w.do(r.ctx(), c.config.Store)
+	})
 }
 
 // readActionPut reads the body of a PUT: JSON as OpenWhisk wants it, or a module
 // as it is.
 func (c *Controller) readActionPut(r *request) (*whisk.ActionPut, func(), error) {
 	if mediaType(r.Request()) != typeWasm {
-		put := &whisk.ActionPut{}
-		if err := r.decode(put); err != nil {
+		body := &whisk.ActionPut{}
+		if err := r.decode(body); err != nil {
 			return nil, nil, err
 		}
-		return put, func() {}, c.settleExec(put.Exec)
+		return body, func() {}, settleExec(body.Exec)
 	}
 	code, release, err := c.bodies.receive(r, whisk.MaxCodeBytes)
 	if err != nil {
@@ -152,7 +147,7 @@ func (c *Controller) readActionPut(r *request) (*whisk.ActionPut, func(), error)
 
 // settleExec puts the kind that a family stands for in its place, and refuses
 // what cannot be run later.
-func (c *Controller) settleExec(exec *whisk.Exec) error {
+func settleExec(exec *whisk.Exec) error {
 	if exec == nil {
 		return nil
 	}
@@ -187,13 +182,7 @@ func (c *Controller) checkAction(ctx context.Context, tx store.Entities, who *wh
 // deleteAction answers with what was deleted, but for its code: nobody reads
 // megabytes of what is gone.
 func (c *Controller) deleteAction(r *request) error {
-	name, err := r.ownName()
-	if err != nil {
-		return err
-	}
-	removed, err := remove[*whisk.Action](r.ctx(), c.config.Store, name, func(tx store.Entities) error {
-		return checkContainer(r.ctx(), tx, name)
-	})
+	removed, err := remove[*whisk.Action](r, checkContainer)
 	if err != nil {
 		return err
 	}

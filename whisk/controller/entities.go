@@ -20,18 +20,32 @@ type write[E whisk.Entity] struct {
 	name      whisk.FullyQualifiedName
 	put       creator[E]
 	overwrite bool
-	// check is asked before what comes of it is stored.
-	check func(ctx context.Context, tx store.Entities, next E) error
+	check     checker[E] // nil has everything stored
 }
 
-// newWrite reads the name and the query of a PUT.
-func newWrite[E whisk.Entity](r *request, put creator[E]) (*write[E], error) {
+// checker is asked before what comes of a PUT is stored.
+type checker[E whisk.Entity] func(ctx context.Context, tx store.Entities, next E) error
+
+// put has a PUT done whose body stands in the request.
+func put[E whisk.Entity](r *request, body creator[E], check checker[E]) (stored E, err error) {
+	if err := r.decode(body); err != nil {
+		return stored, err
+	}
+	return putRead(r, body, check)
+}
+
+// putRead has a PUT done whose body has been read.
+func putRead[E whisk.Entity](r *request, body creator[E], check checker[E]) (stored E, err error) {
 	name, err := r.ownName()
 	if err != nil {
-		return nil, err
+		return stored, err
 	}
 	overwrite, err := r.flag("overwrite", no)
-	return &write[E]{name: name, put: put, overwrite: overwrite}, err
+	if err != nil {
+		return stored, err
+	}
+	w := write[E]{name: name, put: body, overwrite: overwrite, check: check}
+	return w.do(r.ctx(), r.controller.config.Store)
 }
 
 // do creates or updates the entity, in one transaction with what is checked.
@@ -112,21 +126,38 @@ func listOwn[E whisk.Entity, S any](r *request, summary func(E) S) error {
 	return list(r, store.Query{Path: whisk.EntityPath(r.namespace)}, summary)
 }
 
-// remove deletes the entity of a name; allowed is asked first.
-func remove[E whisk.Entity](ctx context.Context, s store.Transactor, name whisk.FullyQualifiedName, allowed func(store.Entities) error) (removed E, err error) {
-	err = s.Update(ctx, func(tx store.Entities) error {
-		if err := allowed(tx); err != nil {
+// getOwn gives the entity that the path names to the owner of its namespace.
+func getOwn[E whisk.Entity](r *request) (found E, err error) {
+	name, err := r.ownName()
+	if err != nil {
+		return found, err
+	}
+	found, _, err = store.Get[E](r.ctx(), r.controller.config.Store, name)
+	return found, err
+}
+
+// remover is asked before an entity is deleted, and makes it possible.
+type remover func(ctx context.Context, tx store.Entities, name whisk.FullyQualifiedName) error
+
+// always is for what may be deleted at any time.
+func always(context.Context, store.Entities, whisk.FullyQualifiedName) error { return nil }
+
+// remove deletes the entity that the path names, for the owner of its namespace.
+func remove[E whisk.Entity](r *request, before remover) (removed E, err error) {
+	name, err := r.ownName()
+	if err != nil {
+		return removed, err
+	}
+	err = r.controller.config.Store.Update(r.ctx(), func(tx store.Entities) error {
+		if err := before(r.ctx(), tx, name); err != nil {
 			return err
 		}
-		found, rev, err := store.Get[E](ctx, tx, name)
+		found, rev, err := store.Get[E](r.ctx(), tx, name)
 		if err != nil {
 			return err
 		}
 		removed = found
-		return tx.Delete(ctx, name, rev)
+		return tx.Delete(r.ctx(), name, rev)
 	})
 	return removed, err
 }
-
-// always is for what may be deleted at any time.
-func always(store.Entities) error { return nil }

@@ -50,7 +50,7 @@ func findAction(ctx context.Context, s store.Entities, who *whisk.Identity, name
 		return nil, asked(err, name)
 	}
 	found := &reached{inherited: p.parameters(), through: p.binding}
-	found.action, found.revision, err = store.Get[*whisk.Action](ctx, s, whisk.FullyQualifiedName{Path: contentPath(p.Package), Name: name.Name})
+	found.action, found.revision, err = store.Get[*whisk.Action](ctx, s, whisk.FullyQualifiedName{Path: contentPath(p.FullName()), Name: name.Name})
 	return found, err
 }
 

@@ -28,7 +28,7 @@ func (c *Controller) getPackage(r *request) error {
 	case err != nil:
 		return asked(err, name)
 	}
-	actions, err := store.List[*whisk.Action](r.ctx(), c.config.Store, store.Query{Path: contentPath(found.Package)})
+	actions, err := store.List[*whisk.Action](r.ctx(), c.config.Store, store.Query{Path: contentPath(found.FullName())})
 	if err != nil {
 		return err
 	}
@@ -41,18 +41,9 @@ func (c *Controller) getPackage(r *request) error {
 }
 
 func (c *Controller) putPackage(r *request) error {
-	put := &whisk.PackagePut{}
-	if err := r.decode(put); err != nil {
-		return err
-	}
-	w, err := newWrite[*whisk.Package](r, put)
-	if err != nil {
-		return err
-	}
-	w.check = func(ctx context.Context, tx store.Entities, next *whisk.Package) error {
+	stored, err := put(r, &whisk.PackagePut{}, func(ctx context.Context, tx store.Entities, next *whisk.Package) error {
 		return checkBinding(ctx, tx, r.caller.Identity, next)
-	}
-	stored, err := w.do(r.ctx(), c.config.Store)
+	})
 	if err != nil {
 		return err
 	}
@@ -81,29 +72,23 @@ func checkBinding(ctx context.Context, tx store.Entities, who *whisk.Identity, p
 }
 
 func (c *Controller) deletePackage(r *request) error {
-	name, err := r.ownName()
-	if err != nil {
-		return err
-	}
 	force, err := r.flag("force", no)
 	if err != nil {
 		return err
 	}
-	empty := checkEmpty
+	before := checkEmpty
 	if force {
-		empty = removeContents
+		before = removeContents
 	}
-	removed, err := remove[*whisk.Package](r.ctx(), c.config.Store, name, func(tx store.Entities) error {
-		return empty(r.ctx(), tx, whisk.PackagePath(r.namespace, name.Name))
-	})
+	removed, err := remove[*whisk.Package](r, before)
 	if err != nil {
 		return err
 	}
 	return r.ok(removed)
 }
 
-func checkEmpty(ctx context.Context, tx store.Entities, contents whisk.EntityPath) error {
-	n, err := tx.Count(ctx, store.Query{Kind: whisk.ActionEntity, Path: contents})
+func checkEmpty(ctx context.Context, tx store.Entities, pkg whisk.FullyQualifiedName) error {
+	n, err := tx.Count(ctx, store.Query{Kind: whisk.ActionEntity, Path: contentPath(pkg)})
 	if err != nil || n == 0 {
 		return err
 	}
@@ -114,8 +99,8 @@ func checkEmpty(ctx context.Context, tx store.Entities, contents whisk.EntityPat
 	return whisk.Errorf(whisk.Conflict, "Package not empty (contains %d %s). Set force param or delete package contents.", n, entities)
 }
 
-func removeContents(ctx context.Context, tx store.Entities, contents whisk.EntityPath) error {
-	actions, err := store.List[*whisk.Action](ctx, tx, store.Query{Path: contents})
+func removeContents(ctx context.Context, tx store.Entities, pkg whisk.FullyQualifiedName) error {
+	actions, err := store.List[*whisk.Action](ctx, tx, store.Query{Path: contentPath(pkg)})
 	if err != nil {
 		return err
 	}

@@ -15,11 +15,7 @@ import (
 func (c *Controller) listRules(r *request) error { return listOwn(r, (*whisk.Rule).Summary) }
 
 func (c *Controller) getRule(r *request) error {
-	name, err := r.ownName()
-	if err != nil {
-		return err
-	}
-	found, _, err := store.Get[*whisk.Rule](r.ctx(), c.config.Store, name)
+	found, err := getOwn[*whisk.Rule](r)
 	if err != nil {
 		return err
 	}
@@ -27,18 +23,9 @@ func (c *Controller) getRule(r *request) error {
 }
 
 func (c *Controller) putRule(r *request) error {
-	put := &whisk.RulePut{}
-	if err := r.decode(put); err != nil {
-		return err
-	}
-	w, err := newWrite[*whisk.Rule](r, put)
-	if err != nil {
-		return err
-	}
-	w.check = func(ctx context.Context, tx store.Entities, next *whisk.Rule) error {
+	stored, err := put(r, &whisk.RulePut{}, func(ctx context.Context, tx store.Entities, next *whisk.Rule) error {
 		return checkRule(ctx, tx, r.caller.Identity, next)
-	}
-	stored, err := w.do(r.ctx(), c.config.Store)
+	})
 	if err != nil {
 		return err
 	}
@@ -108,11 +95,7 @@ func setStatus(ctx context.Context, tx store.Entities, name whisk.FullyQualified
 
 // deleteRule removes a rule, which is inactive from then on.
 func (c *Controller) deleteRule(r *request) error {
-	name, err := r.ownName()
-	if err != nil {
-		return err
-	}
-	removed, err := remove[*whisk.Rule](r.ctx(), c.config.Store, name, always)
+	removed, err := remove[*whisk.Rule](r, always)
 	if err != nil {
 		return err
 	}
