@@ -3,14 +3,25 @@ package engines_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/enginetest"
+	"wasmwhisk/engine/host"
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/engine/wasi"
 	"wasmwhisk/engines/wasmtime"
@@ -44,11 +55,77 @@ func needWasmtime(tb testing.TB) {
 
 func TestSameOutcomes(t *testing.T) {
 	t.Parallel()
-	all := map[string]enginetest.Open{"wazero": compiler, "wazero-interpreter": interpreter}
-	if wasmtime.Missing == "" {
-		all["wasmtime"] = openWasmtime
-	}
+	all := sides(t)
 	enginetest.Same(t, all, append(examples(t), hostile()...))
+	if !testing.Short() {
+		testSleep(t, all)
+	}
+}
+
+// sides are the engines of this binary.
+func sides(t *testing.T) map[string]enginetest.Side {
+	t.Helper()
+	all := map[string]enginetest.Side{
+		"wazero":             enginetest.InProcess(t, compiler),
+		"wazero-interpreter": enginetest.InProcess(t, interpreter),
+	}
+	if wasmtime.Missing == "" {
+		all["wasmtime"] = enginetest.InProcess(t, openWasmtime)
+	}
+	return all
+}
+
+// TestSameOutcomesInWasmer has wasmer agree with wazero, and so with the others, in
+// its worker processes. There is no example that it cannot run.
+func TestSameOutcomesInWasmer(t *testing.T) {
+	t.Parallel()
+	wasmer := enginetest.InWorkers(t, buildWasmer(t), "serve")
+	both := map[string]enginetest.Side{"wazero": enginetest.InProcess(t, compiler), "wasmer": wasmer}
+	enginetest.Same(t, both, hostile())
+	if !testing.Short() { // its compiler takes seconds for each in Go
+		enginetest.Same(t, both, examples(t))
+		testSleep(t, both)
+	}
+}
+
+// testSleep has a guest in Go sleep for as long as it wants to, and for an hour, until
+// its deadline.
+func testSleep(t *testing.T, sides map[string]enginetest.Side) {
+	t.Helper()
+	g := enginetest.Guest{
+		Name: "sleep", Inputs: []string{`{"milliseconds":30}`, `{"milliseconds":0}`},
+		Binary: guesttest.Build(t, "wasmwhisk/engines/testdata/sleep", guest.Reactor),
+	}
+	enginetest.Same(t, sides, []enginetest.Guest{g})
+	for name, open := range sides {
+		t.Run("a sleep that is stopped on "+name, func(t *testing.T) {
+			r, err := open(t.Context(), g.Binary, sandbox.Policy{})
+			require.NoError(t, err)
+			defer r.Close()
+			out := r.Run(t.Context(), sandbox.Activation{
+				Input:    json.RawMessage(`{"milliseconds":3600000}`),
+				Deadline: time.Now().Add(100 * time.Millisecond),
+			})
+			assert.ErrorIs(t, out.Err, context.DeadlineExceeded)
+			assert.Equal(t, sandbox.DeveloperError, out.Status)
+		})
+	}
+}
+
+// buildWasmer gives the program that has the engine wasmer.
+func buildWasmer(t *testing.T) string {
+	t.Helper()
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		t.Skip("the engine wasmer is for linux/amd64")
+	}
+	cgo, err := exec.CommandContext(t.Context(), "go", "env", "CGO_ENABLED").Output()
+	if err != nil || string(cgo) != "1\n" {
+		t.Skip("the engine wasmer needs a go command with cgo")
+	}
+	program := filepath.Join(t.TempDir(), "wasmer-worker")
+	said, err := exec.CommandContext(t.Context(), "go", "build", "-race=false", "-cover=false", "-o", program, "wasmwhisk/engines/wasmer/worker").CombinedOutput()
+	require.NoError(t, err, "%s", said)
+	return program
 }
 
 func TestSameGenerated(t *testing.T) {
@@ -62,9 +139,11 @@ func FuzzWazeroEqualsWasmtime(f *testing.F) {
 	enginetest.FuzzSame(f, compiler, openWasmtime)
 }
 
-// examples are those of this repository but for those that need a server, and two
-// of them as commands, too. A short test runs only those two.
+// examples are those of this repository, two of them as commands, too. A short test
+// has only those of the ones in Go.
 func examples(t *testing.T) []enginetest.Guest {
+	t.Helper()
+	net := enginetest.Guest{Name: "net", Inputs: []string{`{"url":"` + site(t) + `"}`, `{"url":"http://192.0.2.1/"}`, `{}`}, Varies: true, Policy: loopback(t)}
 	var guests []enginetest.Guest
 	for _, g := range []enginetest.Guest{
 		{Name: "hello", Inputs: []string{`{"name":"Mike"}`, `{}`}},
@@ -73,8 +152,9 @@ func examples(t *testing.T) []enginetest.Guest {
 		{Name: "prime", Inputs: []string{`{"upperBound":2000}`, `{"upperBound":-5}`}},
 		{Name: "clock", Inputs: []string{`{}`}, Varies: true},
 		{Name: "random", Inputs: []string{`{}`}, Varies: true},
-		{Name: "filesys", Inputs: []string{`{}`}, Varies: true, Policy: sandbox.Policy{Capabilities: directory(t)}},
-		{Name: "net", Inputs: []string{`{}`}},
+		{Name: "filesys", Inputs: []string{`{}`}, Varies: true, Policy: directory(t)},
+		net,
+		{Name: "block", Inputs: []string{`{}`}, Varies: true, Policy: loopback(t)},
 	} {
 		modes := []guest.Mode{guest.Reactor}
 		if g.Name == "hello" || g.Name == "add" {
@@ -82,22 +162,69 @@ func examples(t *testing.T) []enginetest.Guest {
 		} else if testing.Short() {
 			continue
 		}
-		for _, mode := range modes {
-			each := g
-			each.Name += " as " + string(mode)
-			each.Binary = guesttest.Build(t, "wasmwhisk/examples/"+g.Name, mode)
-			guests = append(guests, each)
-		}
+		guests = append(guests, built(t, g, "wasmwhisk/examples/"+g.Name, modes)...)
+	}
+	return append(guests, builtOtherwise(t)...)
+}
+
+// built is a guest in the modes that a Go package can be built in.
+func built(t *testing.T, g enginetest.Guest, pkg string, modes []guest.Mode) (guests []enginetest.Guest) {
+	t.Helper()
+	for _, mode := range modes {
+		each := g
+		each.Name += " as " + string(mode)
+		each.Binary = guesttest.Build(t, pkg, mode)
+		guests = append(guests, each)
 	}
 	return guests
 }
 
-func directory(t *testing.T) sandbox.Capabilities {
+// builtOtherwise are the examples that are not in Go. The one in C is left out where
+// nothing can build it.
+func builtOtherwise(t *testing.T) []enginetest.Guest {
+	t.Helper()
+	inputs := []string{`{"param1":3,"param2":4}`, `{"param1":1.5,"param2":2}`, `{}`}
+	source, err := os.ReadFile("../examples/wat/add.wat")
+	require.NoError(t, err)
+	guests := []enginetest.Guest{{Name: "wat/add", Binary: wat.Must(string(source)), Inputs: inputs}}
+	binary, err := guest.CompileC(t.Context(), "../examples/c/add.c")
+	if errors.Is(err, guest.ErrNoClang) {
+		t.Log(err)
+		return guests
+	}
+	require.NoError(t, err)
+	return append(guests, enginetest.Guest{Name: "c/add", Binary: binary, Inputs: inputs})
+}
+
+func directory(t *testing.T) sandbox.Policy {
 	t.Helper()
 	root, err := os.OpenRoot(t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, root.Close()) })
-	return sandbox.Capabilities{Mounts: []wasi.Mount{{Guest: "/data", Root: root, Access: wasi.ReadWrite}}}
+	mounts := []wasi.Mount{{Guest: "/tmp/filesys", Root: root, Access: wasi.ReadWrite}}
+	return sandbox.Policy{Capabilities: sandbox.Capabilities{Mounts: mounts}}
+}
+
+// loopback lets guests reach the servers of a test and nothing else.
+func loopback(t *testing.T) sandbox.Policy {
+	t.Helper()
+	client, err := host.NewClient(host.Policy{
+		Allow:        []string{"127.0.0.1"},
+		AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	return sandbox.Policy{Capabilities: sandbox.Capabilities{HTTP: client}}
+}
+
+// site is a server that says something.
+func site(t *testing.T) (url string) {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("short and stout"))
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
 }
 
 // hostile are guests that come to other ends than an answer.

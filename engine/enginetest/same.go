@@ -10,12 +10,14 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/engine/worker"
 	"wasmwhisk/internal/wat"
 )
 
@@ -30,41 +32,82 @@ type Guest struct {
 	Varies bool
 }
 
-// Same runs every guest with its inputs on every engine, each input three times:
-// in a sandbox that starts, and in such as were put back. Status, result, error
-// and log have to be the same.
-func Same(t *testing.T, engines map[string]Open, guests []Guest) {
-	names := slices.Sorted(maps.Keys(engines))
-	runtimes := map[string]engine.WasmRuntime{}
-	for _, name := range names {
-		e := newEnv(t, engines[name], engine.Config{HostFuncs: sandbox.HostFuncs()}, Options{})
-		runtimes[name] = e.rt
+// A Runner runs the activations of a guest.
+type Runner interface {
+	Run(ctx context.Context, a sandbox.Activation) sandbox.Outcome
+	Close()
+}
+
+// A Side opens guests, in a way that has to make no difference to them.
+type Side func(ctx context.Context, binary []byte, policy sandbox.Policy) (Runner, error)
+
+// InProcess has guests run on an engine in this process.
+func InProcess(t *testing.T, open Open) Side {
+	e := newEnv(t, open, engine.Config{HostFuncs: sandbox.HostFuncs()}, Options{})
+	return func(ctx context.Context, binary []byte, policy sandbox.Policy) (Runner, error) {
+		module, err := e.rt.Compile(ctx, binary)
+		if err != nil {
+			return nil, err
+		}
+		r := program{t: t, Program: sandbox.NewProgram(module)}
+		if r.Template, err = sandbox.New(r.Program, sandbox.HostFuncs(), policy); err != nil {
+			r.Close()
+			return nil, err
+		}
+		return r, nil
 	}
+}
+
+// program is a guest in this process.
+type program struct {
+	t *testing.T
+	*sandbox.Program
+	*sandbox.Template
+}
+
+func (p program) Close() { assert.NoError(p.t, p.Program.Close(context.Background())) }
+
+// InWorkers has guests run in worker processes that a command starts.
+func InWorkers(t *testing.T, command ...string) Side {
+	s, err := worker.New(worker.Config{Command: command, Activations: 1, Start: time.Hour, Grace: time.Hour})
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	return func(ctx context.Context, binary []byte, policy sandbox.Policy) (Runner, error) {
+		r, err := s.Open(ctx, worker.Code{Binary: binary}, policy)
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
+	}
+}
+
+// Same runs every guest with its inputs on every side, each input three times: in a
+// sandbox that starts, and in such as were put back. Status, result, error and log
+// have to be the same.
+func Same(t *testing.T, sides map[string]Side, guests []Guest) {
+	names := slices.Sorted(maps.Keys(sides))
 	for _, g := range guests {
 		t.Run(g.Name, func(t *testing.T) {
-			want := g.account(t, runtimes[names[0]])
+			want := g.account(t, sides[names[0]])
 			for _, name := range names[1:] {
-				assert.Equal(t, want, g.account(t, runtimes[name]), "%s, and %s", names[0], name)
+				assert.Equal(t, want, g.account(t, sides[name]), "%s, and %s", names[0], name)
 			}
 		})
 	}
 }
 
 // account is all that a caller sees of a guest, as text.
-func (g Guest) account(t *testing.T, rt engine.WasmRuntime) []string {
+func (g Guest) account(t *testing.T, open Side) []string {
 	t.Helper()
-	module, err := rt.Compile(t.Context(), g.Binary)
-	require.NoError(t, err)
-	program := sandbox.NewProgram(module)
-	defer func() { require.NoError(t, program.Close(context.WithoutCancel(t.Context()))) }()
-	template, err := sandbox.New(program, sandbox.HostFuncs(), g.Policy)
+	runner, err := open(t.Context(), g.Binary, g.Policy)
 	if err != nil {
 		return []string{err.Error()}
 	}
+	defer runner.Close()
 	var lines []string
 	for _, input := range g.Inputs {
 		for range 3 {
-			lines = append(lines, g.describe(template.Run(t.Context(), sandbox.Activation{Input: json.RawMessage(input)})))
+			lines = append(lines, g.describe(runner.Run(t.Context(), sandbox.Activation{Input: json.RawMessage(input)})))
 		}
 	}
 	return lines

@@ -28,22 +28,11 @@ func TestEndurance(t *testing.T) {
 	enginetest.Endure(t, open, enginetest.Endurance{Activations: 100_000, Traps: 10_000})
 }
 
-// TestSame holds the engine against wazero. Cranelift takes seconds for a guest in
-// Go.
-func TestSame(t *testing.T) {
+// TestSameGenerated holds the engine against wazero. Examples are in the tests of
+// package engines, in worker processes.
+func TestSameGenerated(t *testing.T) {
 	t.Parallel()
 	enginetest.SameGenerated(t, openWazero, open, 100)
-	if testing.Short() {
-		return
-	}
-	guests := []enginetest.Guest{
-		{Name: "hello", Inputs: []string{`{"name":"Mike"}`, `{}`}},
-		{Name: "prime", Inputs: []string{`{"upperBound":2000}`}},
-	}
-	for i := range guests {
-		guests[i].Binary = guesttest.Build(t, "wasmwhisk/examples/"+guests[i].Name, guest.Reactor)
-	}
-	enginetest.Same(t, map[string]enginetest.Open{"wazero": openWazero, "wasmer": open}, guests)
 }
 
 func FuzzEqualsWazero(f *testing.F) { enginetest.FuzzSame(f, openWazero, open) }
