@@ -20,12 +20,26 @@ var pageSource string
 //go:embed page.css
 var pageStyle string
 
+//go:embed head.html
+var headSource string
+
+// frame is what every page has.
+type frame struct {
+	Title string
+	CSS   template.CSS
+	Hash  string // of CSS, for the policy of the page
+}
+
+func (f *frame) setStyle() {
+	f.CSS = template.CSS(pageStyle + plot.Style) //nolint:gosec // both are files of this module
+	sum := sha256.Sum256([]byte(f.CSS))
+	f.Hash = base64.StdEncoding.EncodeToString(sum[:])
+}
+
 // page is what page.html shows.
 type page struct {
+	frame
 	result.Run
-	Title     string
-	CSS       template.CSS
-	Hash      string // of CSS, for the policy of the page
 	Headlines []headline
 	Parts     []part
 }
@@ -55,18 +69,24 @@ func HTML(w io.Writer, run result.Run) error {
 	if err != nil {
 		return err
 	}
-	return render(w, "report", page{Run: run, Title: "Evaluation", Headlines: headlines(run), Parts: parts})
+	title := "Evaluation"
+	if run.Partial {
+		title += " (partial)"
+	}
+	return render(w, pageSource, &page{frame: frame{Title: title}, Run: run, Headlines: headlines(run), Parts: parts})
 }
 
-func render(w io.Writer, name string, p page) error {
-	p.CSS = template.CSS(pageStyle + plot.Style) //nolint:gosec // both are files of this module
-	sum := sha256.Sum256([]byte(p.CSS))
-	p.Hash = base64.StdEncoding.EncodeToString(sum[:])
-	t, err := template.New("").Funcs(functions()).Parse(pageSource)
+// render writes a page from its template.
+func render(w io.Writer, source string, of interface{ setStyle() }) error {
+	of.setStyle()
+	t, err := template.New("page").Funcs(functions()).Parse(headSource)
 	if err != nil {
+		return fmt.Errorf("parse head of page: %w", err)
+	}
+	if t, err = t.Parse(source); err != nil {
 		return fmt.Errorf("parse page: %w", err)
 	}
-	if err := t.ExecuteTemplate(w, name, p); err != nil {
+	if err := t.Execute(w, of); err != nil {
 		return fmt.Errorf("write page: %w", err)
 	}
 	return nil
