@@ -117,14 +117,19 @@ func (c *Controller) putAction(r *request) error {
 // storeAction receives an action and stores it. By the time of the answer there is
 // room for the next upload.
 func (c *Controller) storeAction(r *request) (*whisk.Action, error) {
+	w, err := newWrite(r, func(ctx context.Context, tx store.Entities, next *whisk.Action) error {
+		return c.checkAction(ctx, tx, r.caller.Identity, next)
+	})
+	if err != nil {
+		return nil, err
+	}
 	body, release, err := c.readActionPut(r)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	return putRead(r, body, func(ctx context.Context, tx store.Entities, next *whisk.Action) error {
-		return c.checkAction(ctx, tx, r.caller.Identity, next)
-	})
+	w.body = body
+	return w.do(r.ctx(), c.config.Store)
 }
 
 // readActionPut reads the body of a PUT: JSON as OpenWhisk wants it, or a module

@@ -195,7 +195,8 @@ func TestForeignNamespaces(t *testing.T) {
 				"The supplied authentication is not authorized to access '"+c.name+"'.")
 		})
 	}
-	s.do(http.MethodPut, guest+"actions/x", echoAction, s.asOther).is(http.StatusForbidden)
+	s.do(http.MethodPut, guest+"actions/x", `{`, s.asOther).refused(http.StatusForbidden,
+		"The supplied authentication is not authorized to access 'guest/x'.")
 	s.do(http.MethodGet, guest+"actions/shared/a", "", s.asOther).is(http.StatusOK)
 	assert.Equal(t, []string{"a"}, s.do(http.MethodGet, guest+"actions/shared/", "", s.asOther).names())
 	assert.Equal(t, []string{"shared"}, s.do(http.MethodGet, guest+"packages", "", s.asOther).names())

@@ -18,7 +18,7 @@ type creator[E whisk.Entity] interface {
 // write is what a PUT wants to be done.
 type write[E whisk.Entity] struct {
 	name      whisk.FullyQualifiedName
-	put       creator[E]
+	body      creator[E]
 	overwrite bool
 	check     checker[E] // nil has everything stored
 }
@@ -26,25 +26,27 @@ type write[E whisk.Entity] struct {
 // checker is asked before what comes of a PUT is stored.
 type checker[E whisk.Entity] func(ctx context.Context, tx store.Entities, next E) error
 
-// put has a PUT done whose body stands in the request.
+// newWrite reads the name and the query of a PUT, so that the body of one that may
+// not be done need not come. What it gives lacks the body.
+func newWrite[E whisk.Entity](r *request, check checker[E]) (*write[E], error) {
+	name, err := r.ownName()
+	if err != nil {
+		return nil, err
+	}
+	overwrite, err := r.flag("overwrite", no)
+	return &write[E]{name: name, overwrite: overwrite, check: check}, err
+}
+
+// put does what a PUT with a JSON body wants to be done.
 func put[E whisk.Entity](r *request, body creator[E], check checker[E]) (stored E, err error) {
+	w, err := newWrite(r, check)
+	if err != nil {
+		return stored, err
+	}
 	if err := r.decode(body); err != nil {
 		return stored, err
 	}
-	return putRead(r, body, check)
-}
-
-// putRead has a PUT done whose body has been read.
-func putRead[E whisk.Entity](r *request, body creator[E], check checker[E]) (stored E, err error) {
-	name, err := r.ownName()
-	if err != nil {
-		return stored, err
-	}
-	overwrite, err := r.flag("overwrite", no)
-	if err != nil {
-		return stored, err
-	}
-	w := write[E]{name: name, put: body, overwrite: overwrite, check: check}
+	w.body = body
 	return w.do(r.ctx(), r.controller.config.Store)
 }
 
@@ -77,14 +79,14 @@ func (w *write[E]) next(ctx context.Context, tx store.Entities) (next E, rev sto
 	old, rev, err := store.Get[E](ctx, tx, w.name)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		next, err = w.put.Create(w.name, now)
+		next, err = w.body.Create(w.name, now)
 		return next, 0, err
 	case err != nil:
 		return next, 0, err
 	case !w.overwrite:
 		return next, 0, store.ErrExists
 	}
-	next, err = w.put.Update(old, now)
+	next, err = w.body.Update(old, now)
 	return next, rev, err
 }
 

@@ -2,12 +2,16 @@ package controller
 
 import (
 	"encoding/json"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/whisk"
 )
 
 // TestDocumentDescribesTheRoutes holds the document against what is served: the
@@ -59,6 +63,44 @@ func queryOf(t *testing.T, operation json.RawMessage) string {
 	}
 	slices.Sort(names)
 	return strings.Join(names, ",")
+}
+
+// TestDocumentDescribesTheBodies holds the schemas against what is read and
+// written: the same members.
+func TestDocumentDescribesTheBodies(t *testing.T) {
+	t.Parallel()
+	var document struct {
+		Components struct {
+			Schemas map[string]struct{ Properties map[string]any }
+		}
+	}
+	require.NoError(t, json.Unmarshal(openAPI, &document))
+	for name, body := range map[string]any{
+		"Error": errorBody{}, "Platform": platform{}, "Runtime": runtime{}, "UserLimits": userLimits{},
+		"Header": whisk.Header{}, "KeyValue": whisk.Parameter{}, "Limits": whisk.LimitsPut{}, "Binding": whisk.Binding{},
+		"Action": whisk.Action{}, "ActionPut": whisk.ActionPut{}, "ActionSummary": whisk.ActionSummary{},
+		"Package": whisk.PackageContents{}, "PackagePut": whisk.PackagePut{}, "PackageItem": whisk.PackageItem{},
+		"Trigger": whisk.Trigger{}, "TriggerPut": whisk.TriggerPut{},
+		"Rule": whisk.Rule{}, "RulePut": whisk.RulePut{}, "RuleSummary": whisk.RuleSummary{},
+		"Activation": whisk.Activation{}, "ActivationSummary": whisk.ActivationSummary{},
+	} {
+		described := slices.Collect(maps.Keys(document.Components.Schemas[name].Properties))
+		assert.ElementsMatch(t, membersOf(reflect.TypeOf(body)), described, name)
+	}
+}
+
+// membersOf are the names that a struct's fields have in JSON.
+func membersOf(t reflect.Type) []string {
+	var names []string
+	for field := range t.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if field.Anonymous && name == "" {
+			names = append(names, membersOf(field.Type)...)
+		} else {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func TestReferencesInTheDocumentLeadSomewhere(t *testing.T) {
