@@ -52,7 +52,7 @@ func (l *letters) face(size float64, bold bool) (font.Face, error) {
 }
 
 // spare is how much wider a browser's font may be.
-const spare = 1.06
+const spare = 1.12
 
 // width of a text. Without the font it is a guess.
 func (l *letters) width(words string, size float64) float64 {

@@ -8,6 +8,7 @@ import (
 	"image/draw"
 	"image/png"
 	"math"
+	"slices"
 
 	"golang.org/x/image/font"
 	"golang.org/x/image/math/fixed"
@@ -31,7 +32,8 @@ func (d *Drawing) PNG() ([]byte, error) {
 		}
 	}
 	var b bytes.Buffer
-	if err := png.Encode(&b, canvas); err != nil {
+	encoder := png.Encoder{CompressionLevel: png.BestSpeed}
+	if err := encoder.Encode(&b, canvas); err != nil {
 		return nil, fmt.Errorf("encode PNG: %w", err)
 	}
 	return b.Bytes(), nil
@@ -45,7 +47,10 @@ func (s shape) paint(canvas *image.RGBA, fonts *letters) error {
 	case s.closed:
 		fill(canvas, s.color(), [][]point{scaled(s.points)})
 	default:
-		fill(canvas, s.color(), stroke(scaled(s.points), s.width*density, s.dash))
+		// A long line touches few of the pixels around it: a piece at a time is filled.
+		for piece := range slices.Chunk(stroke(scaled(s.points), s.width*density, s.dash), 16) {
+			fill(canvas, s.color(), piece)
+		}
 	}
 	return nil
 }

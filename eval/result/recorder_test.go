@@ -95,6 +95,9 @@ func TestRecorderWritesRows(t *testing.T) {
 
 func TestRecorderCapsRows(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("writes a hundred thousand rows")
+	}
 	r, dir := newRecorder(t)
 	var wg sync.WaitGroup
 	for range 4 {
