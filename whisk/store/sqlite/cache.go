@@ -16,7 +16,8 @@ type entityCache struct {
 
 	mu      sync.RWMutex
 	bytes   int
-	written uint64 // how often something was dropped
+	written uint64 // how often something was
+	writers int    // that are about to commit, or have and do not know it yet
 	kept    map[whisk.FullyQualifiedName]cachedEntity
 }
 
@@ -48,7 +49,7 @@ func (c *entityCache) add(e whisk.Entity, rev store.Revision, bytes int, seen ui
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.written != seen || bytes > c.max {
+	if c.writers > 0 || c.written != seen || bytes > c.max {
 		return
 	}
 	if c.kept == nil {
@@ -71,13 +72,20 @@ func (c *entityCache) makeRoomLocked(bytes int) {
 	}
 }
 
-// drop forgets what was written.
-func (c *entityCache) drop(names []whisk.FullyQualifiedName) {
+// drop forgets what is about to be written. Until that is committed and release is
+// called some read what is old and others what is new, and none of it is kept.
+func (c *entityCache) drop(names []whisk.FullyQualifiedName) (release func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.written++
+	c.writers++
 	for _, name := range names {
 		c.bytes -= c.kept[name].bytes
 		delete(c.kept, name)
+	}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.writers--
+		c.written++
 	}
 }

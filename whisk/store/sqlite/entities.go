@@ -80,14 +80,18 @@ func (db *DB) Update(ctx context.Context, fn func(tx store.Entities) error) erro
 		return err
 	}
 	defer db.life.RUnlock()
-	tx := &transaction{}
+	release := func() {}
 	err := db.writer.transaction(ctx, func(ctx context.Context, s *statements) error {
-		tx.on = s
-		return fn(tx)
+		tx := &transaction{on: s}
+		err := fn(tx)
+		if err == nil {
+			release = db.entities.drop(tx.touched)
+		}
+		return err
 	})
 	// Also after an error: that a commit failed need not mean that it did not
 	// happen, and what was read before may be old.
-	db.entities.drop(tx.touched)
+	release()
 	return err
 }
 
