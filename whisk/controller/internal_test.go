@@ -40,10 +40,13 @@ func FuzzArguments(f *testing.F) {
 		if !json.Valid(value) {
 			return
 		}
+		bare, refused := arguments(nil, payload)
 		got, err := arguments(whisk.Parameters{{Key: key, Value: value}, {Key: "other", Value: json.RawMessage("true")}}, payload)
+		require.Equal(t, err, refused, "errors with and without parameters")
 		if err != nil {
 			return
 		}
+		require.True(t, json.Valid(bare), "arguments(%q) without parameters: %s", payload, bare)
 		if isArray(got) {
 			require.True(t, json.Valid(got), "arguments(%q): %s", payload, got)
 			return

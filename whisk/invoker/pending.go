@@ -131,9 +131,7 @@ func (p *Pending) activate(began time.Time) (e ended) {
 		}
 	}()
 	timeout := p.invocation.Action.Limits.Timeout
-	ctx, cancel := context.WithDeadline(p.invoker.running, began.Add(timeout))
-	defer cancel()
-	a, trial, err := p.invoker.ready(ctx, &p.invocation)
+	a, trial, err := p.invoker.ready(&p.invocation, began.Add(timeout))
 	if err != nil {
 		return p.invoker.notReady(err, trial, timeout, time.Since(began))
 	}
@@ -152,10 +150,16 @@ func (p *Pending) activate(began time.Time) (e ended) {
 	return e
 }
 
-// ready gives the action of an invocation, made if it is not there.
-func (i *Invoker) ready(ctx context.Context, inv *Invocation) (*warmAction, action.Trial, error) {
-	revision := strconv.FormatInt(int64(inv.Revision), 10)
-	return i.warm.get(ctx, inv.key(), revision, func(ctx context.Context) (*action.Action, action.Trial, error) {
+// ready gives the action of an invocation, made before the deadline if it is not
+// there.
+func (i *Invoker) ready(inv *Invocation, deadline time.Time) (*warmAction, action.Trial, error) {
+	a, first := i.warm.join(inv.key(), strconv.FormatInt(int64(inv.Revision), 10))
+	if !first && a.isMade() {
+		return a, action.Trial{}, nil
+	}
+	ctx, cancel := context.WithDeadline(i.running, deadline)
+	defer cancel()
+	return i.warm.await(ctx, a, first, func(ctx context.Context) (*action.Action, action.Trial, error) {
 		if inv.Action.Exec.Kind != whisk.KindWasm {
 			return nil, action.Trial{}, whisk.Errorf(whisk.ActionFault, "The kind '%s' is not executed here: actions are WebAssembly of kind '%s'.", inv.Action.Exec.Kind, whisk.KindWasm)
 		}

@@ -41,11 +41,20 @@ func newWarmActions(bound int, idle time.Duration) *warmActions {
 	return &warmActions{bound: bound, idle: idle, actions: map[string]*warmAction{}, unused: list.New()}
 }
 
-// get gives the action of a key for use, to be given back to put. If it is not
-// there, or there in another revision, it is made; who comes meanwhile waits.
-// The trial is empty for all but the one who made it.
-func (w *warmActions) get(ctx context.Context, key, revision string, provide makeFunc) (*warmAction, action.Trial, error) {
-	a, first := w.join(key, revision)
+// isMade tells whether there is nothing to wait for.
+func (a *warmAction) isMade() bool {
+	select {
+	case <-a.ready:
+		return a.err == nil
+	default:
+		return false
+	}
+}
+
+// await gives an action that was joined for use, to be given back to put. The
+// first who joined makes it; who comes meanwhile waits. The trial is empty for
+// all but the one who made it.
+func (w *warmActions) await(ctx context.Context, a *warmAction, first bool, provide makeFunc) (*warmAction, action.Trial, error) {
 	var trial action.Trial
 	if first {
 		a.made, trial, a.err = provide(ctx)
@@ -66,7 +75,7 @@ func (w *warmActions) get(ctx context.Context, key, revision string, provide mak
 }
 
 // join makes the caller a user of the action of a key, and tells whether it has
-// to make it.
+// to make it: if it is not there, or there in another revision.
 func (w *warmActions) join(key, revision string) (a *warmAction, first bool) {
 	w.mu.Lock()
 	a, ok := w.actions[key]

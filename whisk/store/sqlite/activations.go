@@ -76,8 +76,8 @@ func idBytes(id whisk.ActivationID) ([]byte, error) {
 }
 
 // newActivationInsert leaves out records that are there.
-func newActivationInsert() *insert {
-	return newInsert("INSERT INTO activations (key, id, namespace, name, summary, detail) VALUES ", 6, " ON CONFLICT (id) DO NOTHING")
+func newActivationInsert() *bulk {
+	return newBulk("INSERT INTO activations (key, id, namespace, name, summary, detail) VALUES ", 6, " ON CONFLICT (id) DO NOTHING")
 }
 
 func (r activationRow) appendArgs(args []any) []any {

@@ -12,9 +12,12 @@ import (
 // on its way to the disk the next one gathers, so that the more callers there
 // are the less each costs, and a single one waits for nobody.
 type batch struct {
-	db                    *DB
-	activations, promises *insert
-	numbers               numbers // whoever has the writer's turn uses it
+	db *DB
+
+	// Whoever has the writer's turn uses these.
+	activations *bulk
+	promises    promises
+	numbers     numbers
 
 	mu      sync.Mutex
 	waiting []*entry
@@ -121,13 +124,19 @@ func together(entries []*entry) (all rows) {
 
 // insert begins with the promises: a record ends that of its id.
 func (b *batch) insert(ctx context.Context, s *statements, r rows) error {
-	if err := insertRows(ctx, s, b.promises, r.promises); err != nil {
+	if err := b.promises.look(ctx, s); err != nil {
+		return err
+	}
+	if err := b.promises.accept(ctx, s, r.promises); err != nil {
 		return err
 	}
 	if err := b.numbers.number(ctx, s, r.records); err != nil {
 		return err
 	}
-	return insertRows(ctx, s, b.activations, r.records)
+	if err := execRows(ctx, s, b.activations, r.records); err != nil {
+		return err
+	}
+	return b.promises.keep(ctx, s, r.records)
 }
 
 // separate gives each entry a transaction of its own, so that what is wrong with

@@ -6,28 +6,28 @@ import (
 	"strings"
 )
 
-// insert holds the statements that insert so many rows of one kind at once: 1, 2,
-// 4 and so on. A statement costs several times what one more row in it does.
-type insert [7]string
+// bulk holds the statements that do something with so many rows at once: 1, 2, 4
+// and so on. A statement costs several times what one more row in it does.
+type bulk [7]string
 
-// newInsert puts the places of rows that have so many columns between the
+// newBulk puts the places of rows that have so many columns between the
 // beginning and the end of a statement.
-func newInsert(before string, columns int, after string) *insert {
-	var i insert
+func newBulk(before string, columns int, after string) *bulk {
+	var b bulk
 	row := "(" + strings.TrimSuffix(strings.Repeat("?,", columns), ",") + ")"
-	for n := range i {
-		i[n] = before + strings.TrimSuffix(strings.Repeat(row+",", 1<<n), ",") + after
+	for n := range b {
+		b[n] = before + strings.TrimSuffix(strings.Repeat(row+",", 1<<n), ",") + after
 	}
-	return &i
+	return &b
 }
 
-// row is a row of a table, as the arguments of a statement.
+// row is a row as the arguments of a statement.
 type row interface {
 	appendArgs(args []any) []any
 }
 
-// insertRows inserts rows, as many at once as there is a statement for.
-func insertRows[R row](ctx context.Context, s *statements, with *insert, rows []R) error {
+// execRows takes all rows, as many at once as there is a statement for.
+func execRows[R row](ctx context.Context, s *statements, with *bulk, rows []R) error {
 	var args []any
 	for len(rows) > 0 {
 		n := min(bits.Len(uint(len(rows))), len(with)) - 1

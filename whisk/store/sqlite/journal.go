@@ -25,12 +25,57 @@ func encodePromise(p *store.Promise) (row promiseRow, err error) {
 }
 
 // newPromiseInsert leaves out promises that are there, and those that were kept.
-func newPromiseInsert() *insert {
-	return newInsert("INSERT INTO promises (id, doc, arguments) SELECT * FROM (VALUES ", 3,
+func newPromiseInsert() *bulk {
+	return newBulk("INSERT INTO promises (id, doc, arguments) SELECT * FROM (VALUES ", 3,
 		") WHERE NOT EXISTS (SELECT 1 FROM activations WHERE id = column1) ON CONFLICT (id) DO NOTHING")
 }
 
 func (r promiseRow) appendArgs(args []any) []any { return append(args, r.id, r.doc, r.arguments) }
+
+// newPromiseEnd removes the promises of so many records.
+func newPromiseEnd() *bulk { return newBulk("DELETE FROM promises WHERE id IN (VALUES ", 1, ")") }
+
+// endOfPromise is the id of a record.
+type endOfPromise []byte
+
+func (id endOfPromise) appendArgs(args []any) []any { return append(args, []byte(id)) }
+
+// promises tells whether there may be promises, so that records need not look for
+// theirs when there are none.
+type promises struct {
+	none        bool // in the database, nor in the transaction that there is
+	insert, end *bulk
+}
+
+// look is for the beginning of a transaction: what the last one removed is there
+// again if that failed.
+func (p *promises) look(ctx context.Context, s *statements) error {
+	if p.none {
+		return nil
+	}
+	return s.row(ctx, "SELECT NOT EXISTS (SELECT 1 FROM promises)", nil, &p.none)
+}
+
+// accept inserts promises.
+func (p *promises) accept(ctx context.Context, s *statements, rows []promiseRow) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	p.none = false
+	return execRows(ctx, s, p.insert, rows)
+}
+
+// keep ends the promises of records.
+func (p *promises) keep(ctx context.Context, s *statements, records []activationRow) error {
+	if p.none || len(records) == 0 {
+		return nil
+	}
+	ids := make([]endOfPromise, len(records))
+	for i, r := range records {
+		ids[i] = r.id
+	}
+	return execRows(ctx, s, p.end, ids)
+}
 
 // Accept goes with what others append at the same time. The error begins with
 // what was done.

@@ -208,7 +208,7 @@ func TestManyRowsAtOnce(t *testing.T) {
 	t.Parallel()
 	db := openDB(t, Config{Dir: t.TempDir()})
 	total := 0
-	most := 1 << (len(insert{}) - 1)
+	most := 1 << (len(bulk{}) - 1)
 	for _, n := range []int{0, 1, 3, most - 1, most, 2*most - 1, 3 * most} {
 		records := make([]*whisk.Activation, n)
 		for i := range records {

@@ -151,7 +151,8 @@ func connect(ctx context.Context, cfg Config) (_ *DB, err error) {
 	if cfg.CacheBytes == 0 {
 		db.entities.max = defaultCacheBytes
 	}
-	db.batch.db, db.batch.activations, db.batch.promises = db, newActivationInsert(), newPromiseInsert()
+	db.batch.db, db.batch.activations = db, newActivationInsert()
+	db.batch.promises.insert, db.batch.promises.end = newPromiseInsert(), newPromiseEnd()
 	return db, db.writer.init(ctx, writing)
 }
 

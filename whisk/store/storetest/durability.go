@@ -143,6 +143,11 @@ func testFailingWrites(t *testing.T, h Harness) {
 		"accept": func(t *testing.T, s store.Store) error {
 			return s.Accept(t.Context(), promise(`{}`), promise(`{}`))
 		},
+		"keep": func(t *testing.T, s store.Store) error {
+			kept := record("guest", "a", 1)
+			kept.ID = pending(t, s)[0].ID
+			return s.Append(t.Context(), kept)
+		},
 		"key": func(t *testing.T, s store.Store) error {
 			return s.SetKey(t.Context(), "guest", "guest", whisk.NewKey())
 		},
@@ -178,6 +183,7 @@ func furnish(t *testing.T, s store.Store) {
 	put(t, s, trigger("guest", "t", 1), 0)
 	put(t, s, rule("guest", "r", "t", "old"), 0)
 	require.NoError(t, s.CreateSubject(t.Context(), &store.Subject{Name: "guest"}))
+	require.NoError(t, s.Accept(t.Context(), promise(`{}`)))
 }
 
 // contents is what a change may change, read anew.
