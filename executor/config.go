@@ -72,6 +72,9 @@ type Config struct {
 	// Net bounds what actions that ask for the network may reach.
 	Net action.NetPolicy
 
+	// ForkCommands lets commands be forked that ask for it by annotation.
+	ForkCommands bool
+
 	// Limits bound activations, Capacity containers and HTTP connections.
 	Limits   Limits
 	Capacity Capacity

@@ -83,6 +83,7 @@ func New(config Config) (*Executor, error) {
 			Env:       config.HostEnv,
 			DirRoot:   config.DirRoot,
 			Net:       config.Net,
+			Fork:      config.ForkCommands,
 			CodeBytes: config.Limits.CodeBytes,
 		}),
 		receiver:  newReceiver(config.HTTP.UploadBytes),

@@ -42,13 +42,27 @@ func (t *Template) Probe(ctx context.Context) (out Outcome) {
 	var timings Timings
 	prepared, err := t.prepare(ctx, &timings)
 	if err != nil || prepared.started {
-		return Outcome{Status: StatusOf(err), Err: err, Timings: timings}
+		return Outcome{Status: StatusOf(err), Err: err, Timings: timings, Logs: t.unforked()}
 	}
 	for out.Err = errAgain; errors.Is(out.Err, errAgain); {
 		out = t.open(ctx, Activation{Input: json.RawMessage("{}")}).probe()
 	}
 	out.Timings.Snapshot = timings.Snapshot
+	out.Logs.Lines = append(t.unforked().Lines, out.Logs.Lines...)
 	return out
+}
+
+// unforked says why a command is not forked that was to be.
+func (t *Template) unforked() Logs {
+	if t.forked == nil {
+		return Logs{}
+	}
+	p := t.forked.prepared.Load()
+	if p == nil || p.snapshot != nil {
+		return Logs{}
+	}
+	text := "The action is not forked, but started for each activation: " + p.why.Error() + "."
+	return Logs{Lines: []Line{{Time: time.Now(), Stream: Stderr, Text: text}}}
 }
 
 // prepare tells no time for an action that wants no snapshot of its start-up: that

@@ -4,8 +4,8 @@
 // A [Program] is what all sandboxes of one module share, a [Template] what those
 // of one container do: the policy and the guest contract. Every activation gets
 // a sandbox that is as new: from nothing, from a snapshot taken after the guest's
-// start-up, or an instance that was put back to one. None sees what another left
-// behind. Both fronts, the runtime protocol and the REST API, end in
+// start-up, or an instance that was put back to one; a command that is forked goes
+// on within a call, from where it reads its input. None sees what another left behind. Both fronts, the runtime protocol and the REST API, end in
 // [Template.Run].
 package sandbox
 

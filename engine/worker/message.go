@@ -21,6 +21,7 @@ type assignment struct {
 	Limits      sandbox.Limits `json:"limits"`
 	Env         []string       `json:"env,omitempty"`
 	NoSnapshot  bool           `json:"no_snapshot,omitempty"`
+	Fork        bool           `json:"fork,omitempty"`
 	Net         *host.Policy   `json:"net,omitempty"`
 	Mounts      []mount        `json:"mounts,omitempty"`
 	MemoryBytes int64          `json:"memory_bytes"`

@@ -220,6 +220,7 @@ func (a assignment) policy(granted sandbox.Capabilities) sandbox.Policy {
 		Capabilities: granted,
 		Env:          a.Env,
 		NoSnapshot:   a.NoSnapshot,
+		Fork:         a.Fork,
 	}
 }
 

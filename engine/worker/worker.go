@@ -181,6 +181,7 @@ func (s *Supervisor) assignmentOf(code Code, policy sandbox.Policy) assignment {
 		Limits:      policy.Limits.WithDefaults(),
 		Env:         policy.Env,
 		NoSnapshot:  policy.NoSnapshot,
+		Fork:        policy.Fork,
 		MemoryBytes: s.config.MemoryBytes,
 		Activations: s.config.Activations,
 	}

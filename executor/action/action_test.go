@@ -39,6 +39,10 @@ func TestWishes(t *testing.T) {
 		{key: "net", value: `["a.example","*.b.example"]`, want: Wishes{Hosts: []string{"a.example", "*.b.example"}}},
 		{key: "net", value: `[1]`, refused: "must be true, a host or a list of hosts"},
 		{key: "snapshot", value: `false`, want: Wishes{NoSnapshot: true}},
+		{key: "fork", value: `true`, want: Wishes{Fork: true}},
+		{key: "fork", value: `"true"`, want: Wishes{Fork: true}},
+		{key: "fork", value: `false`},
+		{key: "fork", value: `1`},
 		{key: "provide-api-key", value: `false`},
 	} {
 		t.Run(c.key+"="+c.value, func(t *testing.T) {

@@ -50,6 +50,9 @@ type Config struct {
 	// Net bounds what actions that ask for the network may reach.
 	Net NetPolicy
 
+	// Fork lets commands be forked that ask for it.
+	Fork bool
+
 	// CodeBytes bounds an upload, not counting base64; 0 means OpenWhisk's limit.
 	CodeBytes int64
 }
@@ -212,6 +215,7 @@ func (m *Maker) policy(req Request, manifest precompile.Manifest, granted sandbo
 		Capabilities: granted,
 		Env:          mergeEnv(m.config.Env, req.Env),
 		NoSnapshot:   req.Wishes.NoSnapshot,
+		Fork:         m.config.Fork && req.Wishes.Fork,
 	}
 }
 

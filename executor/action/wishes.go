@@ -17,6 +17,7 @@ type Wishes struct {
 	Hosts []string // to reach over the network
 
 	NoSnapshot bool
+	Fork       bool // its activations go on from where a command reads its input
 }
 
 // Set takes one annotation. Those that are no wishes are ignored; the error is a
@@ -31,6 +32,8 @@ func (w *Wishes) Set(key string, value json.RawMessage) (err error) {
 		err = w.addHosts(key, value)
 	case "snapshot":
 		w.NoSnapshot = isFalsy(value)
+	case "fork":
+		w.Fork = isTrue(value)
 	}
 	return err
 }
@@ -64,7 +67,7 @@ func (w *Wishes) addHosts(key string, raw json.RawMessage) error {
 	if isFalsy(raw) {
 		return nil
 	}
-	if string(raw) == "true" || string(raw) == `"true"` {
+	if isTrue(raw) {
 		w.Hosts = append(w.Hosts, "*")
 		return nil
 	}
@@ -84,6 +87,8 @@ func stringOf(raw json.RawMessage) (s string, ok bool) {
 	ok = len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, &s) == nil
 	return s, ok
 }
+
+func isTrue(raw json.RawMessage) bool { return string(raw) == "true" || string(raw) == `"true"` }
 
 func isFalsy(raw json.RawMessage) bool {
 	switch string(raw) {

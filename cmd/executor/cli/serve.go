@@ -45,7 +45,7 @@ type settings struct {
 	isolation, wasmerWorker       string
 	workers                       worker.Config
 	noInterpreter                 bool
-	copyCode                      bool
+	copyCode, forkCommands        bool
 
 	limits   executor.Limits
 	capacity executor.Capacity
@@ -101,6 +101,7 @@ func (s *settings) addStorage(env *Env, cmd *cobra.Command) {
 	f.Int64Var(&s.idleBytes, "idle-bytes", engine.DefaultIdleBytes, "bound on the RAM of guests' memories that wait to be used again, in `BYTES`")
 	s.addCompiling(f)
 	f.BoolVar(&s.noInterpreter, "no-interpreter", false, "have code never seen wait until it is compiled, rather than run it slowly until then")
+	f.BoolVar(&s.forkCommands, "fork-commands", false, "have commands with the annotation fork start once, and their activations go on from where they first read their input")
 	f.BoolVar(&s.copyCode, "copy-code", false, "copy machine code from artefacts into memory, rather than map it; relies on nothing inside wazero, and takes three times as long")
 	s.addIsolation(f)
 	f.StringVar(&s.engine, "engine", defaultEngine, "the WebAssembly `ENGINE`: "+strings.Join(append(engineNames(), wasmerName), ", "))
@@ -241,6 +242,7 @@ func (s settings) executorConfig(env *Env, rt engine.WasmRuntime, logger *slog.L
 		HostEnv:         s.hostEnv(env),
 		DirRoot:         filepath.Join(s.stateDir, "dirs"),
 		Net:             action.NetPolicy{Off: s.noNet, Deny: s.denyHosts, AllowPrivate: prefixes},
+		ForkCommands:    s.forkCommands,
 		Limits:          s.limits,
 		Capacity:        s.capacity,
 		HTTP:            s.http,

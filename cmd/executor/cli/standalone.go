@@ -87,7 +87,7 @@ func openStandalone(ctx context.Context, s settings, shared executor.Config) (_ 
 	a.invoker = invoker.New(invoker.Config{
 		Maker: action.NewMaker(action.Config{
 			Pool: shared.Pool, Modules: shared.Modules, Workers: shared.Workers, Env: s.api.withHost(shared.HostEnv),
-			DirRoot: shared.DirRoot, Net: shared.Net, CodeBytes: shared.Limits.CodeBytes,
+			DirRoot: shared.DirRoot, Net: shared.Net, Fork: shared.ForkCommands, CodeBytes: shared.Limits.CodeBytes,
 		}),
 		Store:    a.store,
 		Capacity: s.api.capacity,
