@@ -234,6 +234,41 @@ func TestStepsEndWithAFailure(t *testing.T) {
 	}
 }
 
+func TestOneOperationPrepares(t *testing.T) {
+	t.Parallel()
+	var asked, early atomic.Int64
+	var prepared atomic.Bool
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/prepare" && asked.Add(1) == 1:
+			w.WriteHeader(http.StatusBadGateway)
+		case r.URL.Path == "/prepare":
+			prepared.Store(true)
+		case !prepared.Load():
+			early.Add(1)
+		}
+	})
+	op := get(url)
+	op.Prepare = get(url + "/prepare").Steps
+	res := run(t, load.Plan{Operations: []load.Operation{op}, Sequence: make([]int, 8), Clients: 4})
+	var failed, preparing int
+	for _, s := range res.Samples {
+		if s.Failure != "" {
+			failed++
+		}
+		if s.Prepared {
+			preparing++
+		}
+		if s.Prepared && s.Failure == "" && len(s.Steps) != 2 {
+			t.Errorf("steps of the sample that prepared: %v, want two", s.Steps)
+		}
+	}
+	if failed != 1 || preparing != 2 || asked.Load() != 2 || early.Load() != 0 {
+		t.Errorf("%d failed, %d prepared, server was asked to prepare %d times and too early %d times, want 1, 2, 2, 0",
+			failed, preparing, asked.Load(), early.Load())
+	}
+}
+
 func TestCancelKeepsWhatWasMeasured(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

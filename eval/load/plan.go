@@ -15,7 +15,7 @@ type Request struct {
 type Operation struct {
 	// Prepare is asked once in a plan, by the first that comes to the operation;
 	// whoever comes meanwhile waits, as an invoker's activations wait for /init.
-	// If it fails, so does each that waited, and the next tries again.
+	// If it fails, so does that operation, and the next tries again.
 	Prepare []Request `json:"prepare,omitempty"`
 
 	Steps []Request `json:"steps"`
@@ -67,8 +67,11 @@ type Result struct {
 	// Busy is the processor time that the generator used, per second of the plan.
 	Busy float64 `json:"busy"`
 
-	// Saturated tells that the generator was the bottleneck: it began operations
-	// late although nothing of the target's kept it from it, or had no processor
-	// left. Such a run says nothing of the target.
+	// Saturated tells that the generator was the bottleneck: in a closed plan it
+	// was busy for more than half of the time that as many processors have as its
+	// clients could use, so that the target did less; in an open one it began one
+	// operation in a hundred more than a millisecond late, and later than a tenth of
+	// what the slowest hundredth took. Such a result says less of the target than of
+	// the generator.
 	Saturated bool `json:"saturated,omitempty"`
 }

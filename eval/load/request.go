@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync"
+	"sync/atomic"
 )
 
 // request is a [Request] ready for the wire.
@@ -27,22 +29,54 @@ const together = 32 << 10
 // hosts are the connections of a plan, by scheme and address.
 type hosts map[string]*host
 
-// prepare turns operations into what is sent, and finds out to whom.
-func prepare(operations []Operation) ([][]request, hosts, error) {
-	prepared, to := make([][]request, len(operations)), hosts{}
+// operation is an [Operation] ready for the wire.
+type operation struct {
+	prepare, steps []request
+
+	mu       sync.Mutex // held while preparing
+	prepared atomic.Bool
+}
+
+// spell turns operations into what is sent, and finds out to whom.
+func spell(operations []Operation) ([]*operation, hosts, error) {
+	spelled, to := make([]*operation, len(operations)), hosts{}
 	for i, op := range operations {
-		if len(op.Steps) == 0 {
-			return nil, nil, fmt.Errorf("operation %d has no steps", i)
+		o, err := to.operation(op)
+		if err != nil {
+			return nil, nil, fmt.Errorf("operation %d: %w", i, err)
 		}
-		for _, step := range op.Steps {
-			r, err := to.request(step)
-			if err != nil {
-				return nil, nil, fmt.Errorf("operation %d: %w", i, err)
-			}
-			prepared[i] = append(prepared[i], *r)
-		}
+		spelled[i] = o
 	}
-	return prepared, to, nil
+	return spelled, to, nil
+}
+
+func (h hosts) operation(op Operation) (*operation, error) {
+	if len(op.Steps) == 0 {
+		return nil, errors.New("it has no steps")
+	}
+	prepare, err := h.requests(op.Prepare)
+	if err != nil {
+		return nil, err
+	}
+	steps, err := h.requests(op.Steps)
+	if err != nil {
+		return nil, err
+	}
+	o := &operation{prepare: prepare, steps: steps}
+	o.prepared.Store(len(prepare) == 0)
+	return o, nil
+}
+
+func (h hosts) requests(all []Request) ([]request, error) {
+	spelled := make([]request, len(all))
+	for i, r := range all {
+		one, err := h.request(r)
+		if err != nil {
+			return nil, err
+		}
+		spelled[i] = *one
+	}
+	return spelled, nil
 }
 
 func (h hosts) request(r Request) (*request, error) {

@@ -20,7 +20,7 @@ const defaultTimeout = time.Minute
 // runner is a plan under way.
 type runner struct {
 	plan       Plan
-	operations [][]request
+	operations []*operation
 	hosts      hosts
 	start      time.Time
 	done       atomic.Int64
@@ -37,7 +37,7 @@ func run(ctx context.Context, plan Plan, tick func(done int)) (*Result, error) {
 	}
 	r := &runner{plan: plan}
 	var err error
-	if r.operations, r.hosts, err = prepare(plan.Operations); err != nil {
+	if r.operations, r.hosts, err = spell(plan.Operations); err != nil {
 		return nil, err
 	}
 	if r.plan.Timeout == 0 {
@@ -219,7 +219,7 @@ func (r *runner) operate(ctx context.Context, op int, began time.Duration) {
 	if r.plan.Clients == 0 {
 		s.Late = time.Since(r.start) - began
 	}
-	r.exchange(ctx, r.operations[op], &s)
+	r.perform(ctx, r.operations[op], &s)
 	s.Took = time.Since(r.start) - began
 	if ctx.Err() != nil && s.Failure != "" {
 		return
@@ -230,17 +230,41 @@ func (r *runner) operate(ctx context.Context, op int, began time.Duration) {
 	r.samples = append(r.samples, s)
 }
 
-// exchange makes the requests up to the first that fails.
-func (r *runner) exchange(ctx context.Context, steps []request, s *Sample) {
+// perform makes the requests of an operation, and before them those that prepare
+// it, if nobody has.
+func (r *runner) perform(ctx context.Context, o *operation, s *Sample) {
 	deadline := time.Now().Add(r.plan.Timeout)
+	if !o.prepared.Load() {
+		r.prepare(ctx, o, s, deadline)
+	}
+	if s.Failure == "" {
+		r.exchange(ctx, o.steps, s, deadline)
+	}
+	if len(s.Steps) == 1 {
+		s.Steps = nil
+	}
+}
+
+// prepare has one operation ask while others wait for it.
+func (r *runner) prepare(ctx context.Context, o *operation, s *Sample, deadline time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.prepared.Load() {
+		return
+	}
+	s.Prepared = true
+	r.exchange(ctx, o.prepare, s, deadline)
+	o.prepared.Store(s.Failure == "")
+}
+
+// exchange makes requests up to the first that fails.
+func (r *runner) exchange(ctx context.Context, steps []request, s *Sample, deadline time.Time) {
 	for i := range steps {
 		before := time.Now()
 		got, err := r.ask(ctx, &steps[i], deadline)
 		s.Status, s.Body = got.status, got.body
 		s.Failure = failure(&steps[i], got, err)
-		if len(steps) > 1 {
-			s.Steps = append(s.Steps, time.Since(before))
-		}
+		s.Steps = append(s.Steps, time.Since(before))
 		if s.Failure != "" {
 			return
 		}
