@@ -52,7 +52,7 @@ func (p *Plotter) bars(d *Drawing, f result.Figure, panels []Panel) {
 	d.Height = y + 44
 }
 
-func (p *Plotter) barTicks(x scale) []tick { return x.ticks(max(2, int((x.to-x.from)/62))) }
+func (p *Plotter) barTicks(x scale) []tick { return x.ticks(max(2, int((x.to-x.from)/50))) }
 
 // ruled are lines behind the bars, at the ticks.
 func ruled(ticks []tick, x scale, top, bottom float64) []shape {

@@ -68,8 +68,8 @@ func (d *Drawing) marker(l Look, at point) {
 }
 
 func (d *Drawing) hollowMarker(l Look, at point) {
+	d.add(shape{ink: inkPaper, closed: true, points: l.outline(at, 3.6)})
 	rim := l.outline(at, 3.6)
-	d.add(shape{ink: inkPaper, closed: true, points: rim})
 	d.add(shape{ink: l.ink, width: 1.4, points: append(rim, rim[0])})
 }
 

@@ -9,15 +9,12 @@ import (
 // courses are the axes of a figure of lines: medians over X, with a band between
 // the quartiles where there are few lines.
 func (p *Plotter) courses(f result.Figure, panels []Panel) axes {
-	quartiles := func(at result.Point) []float64 {
-		return []float64{at.Quantiles.P25, at.Quantiles.P50, at.Quantiles.P75}
-	}
 	a := axes{
-		y:     newScale(values(panels, quartiles), unit(panels), f.Log),
+		y:     heights(f, panels),
 		yName: f.Metric,
 		xName: panels[0].Series[0].Axis,
 		curves: func(d *Drawing, panel Panel, x, y scale) {
-			if len(panel.Series) <= 6 {
+			if len(panel.Series) <= 8 {
 				for _, s := range panel.Series {
 					band(d, p.looks[s.Target], s.Points, x, y)
 				}
@@ -36,6 +33,22 @@ func (p *Plotter) courses(f result.Figure, panels []Panel) axes {
 		}
 	}
 	return a
+}
+
+// heights are the scale that all panels share, or one of its own for a panel that
+// would lie at the bottom of a linear one.
+func heights(f result.Figure, panels []Panel) func(Panel) scale {
+	quartiles := func(at result.Point) []float64 {
+		return []float64{at.Quantiles.P25, at.Quantiles.P50, at.Quantiles.P75}
+	}
+	shared := newScale(values(panels, quartiles), unit(panels), f.Log)
+	return func(panel Panel) scale {
+		own := newScale(values([]Panel{panel}, quartiles), unit(panels), f.Log)
+		if !f.Log && own.hi < shared.hi/4 {
+			return own
+		}
+		return shared
+	}
 }
 
 // measured cuts points into runs without a gap.
@@ -67,7 +80,7 @@ func band(d *Drawing, look Look, points []result.Point, x, y scale) {
 			lower = append(lower, point{x.at(at.X), y.at(at.Quantiles.P25)})
 		}
 		slices.Reverse(lower)
-		d.add(shape{ink: look.ink, closed: true, opacity: 0.14, points: append(upper, lower...)})
+		d.add(shape{ink: look.ink, closed: true, opacity: 0.12, points: append(upper, lower...)})
 	}
 }
 
@@ -112,7 +125,7 @@ func (p *Plotter) shares(f result.Figure, panels []Panel) axes {
 	}
 	return axes{
 		x: newScale(values(LastPoints(panels), ends), unit(panels), f.Log), xName: f.Metric,
-		y: scale{hi: 1}, yName: "share of the samples at or below", yTicks: yTicks,
+		y: func(Panel) scale { return scale{hi: 1} }, yName: "share of the samples at or below", yTicks: yTicks,
 		curves: func(d *Drawing, panel Panel, x, y scale) {
 			for _, s := range LastPoints([]Panel{panel})[0].Series {
 				distribution(d, p.looks[s.Target], s.Points[0], x, y)
@@ -149,7 +162,8 @@ func distribution(d *Drawing, look Look, of result.Point, x, y scale) {
 	curve = append(curve, point{x.at(of.ECDF[last]), y.at(1)})
 	d.add(shape{ink: look.ink, width: 1.8, dash: look.dashes(), points: curve})
 	for _, share := range []float64{0.5, 0.9, 0.99} {
-		at := point{x.at(of.ECDF[int(share*float64(last))]), y.at(share)}
+		i := int(share*float64(last) + 0.5)
+		at := point{x.at(of.ECDF[i]), y.at(float64(i) / float64(max(last, 1)))}
 		if of.Saturated {
 			d.hollowMarker(look, at)
 		} else {

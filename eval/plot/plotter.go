@@ -209,7 +209,8 @@ func (p *Plotter) legendEntry(d *Drawing, look Look, at point, name string) {
 
 // axes of a panel and what is drawn between them.
 type axes struct {
-	x, y         scale
+	x            scale
+	y            func(Panel) scale
 	xName, yName string
 	xTicks       []tick // empty: those of the scale
 	yTicks       []tick
@@ -253,13 +254,14 @@ func (p *Plotter) panel(d *Drawing, panel Panel, a axes, f frame) float64 {
 	d.text(inkMuted, point{f.left, y}, start, small, a.yName)
 	top := y + 10
 	bottom := f.top + f.height + 14
-	yTicks := a.yTicks
+	yScale, yTicks := a.y(panel), a.yTicks
 	if yTicks == nil {
-		yTicks = a.y.ticks(6)
+		yTicks = yScale.ticks(6)
 	}
 	left := f.left + p.widest(yTicks) + 8
 	right := f.left + f.width - 14
-	yScale, xScale := a.y.across(bottom, top), a.x.across(left, right)
+	yScale = yScale.across(bottom, top)
+	xScale := a.x.across(left, right)
 	for _, t := range yTicks {
 		at := yScale.at(t.value)
 		d.line(inkGrid, 1, point{left, at}, point{right, at})
@@ -275,7 +277,7 @@ func (p *Plotter) panel(d *Drawing, panel Panel, a axes, f frame) float64 {
 func (p *Plotter) below(d *Drawing, ticks []tick, x scale, y float64) {
 	d.line(inkMuted, 1, point{x.from, y}, point{x.to, y})
 	if ticks == nil {
-		ticks = x.ticks(max(2, int((x.to-x.from)/62)))
+		ticks = x.ticks(max(2, int((x.to-x.from)/50)))
 	}
 	free := math.Inf(-1)
 	for _, t := range ticks {

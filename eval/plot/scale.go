@@ -162,7 +162,7 @@ func (s scale) logTicks(n int) []tick {
 	if base == 10 && powers*3 <= float64(n)+1 {
 		between = []float64{1, 2, 5}
 	}
-	every := max(1, math.Ceil(powers/float64(n)))
+	every := max(1, math.Ceil(powers/float64(n+1)))
 	var all []tick
 	first, last := math.Floor(math.Log(s.lo)/math.Log(base)+1e-9), math.Ceil(math.Log(s.hi)/math.Log(base))
 	for i := math.Floor(first/every) * every; i <= last; i += every {

@@ -155,7 +155,7 @@ func pictureOf(plotter *plot.Plotter, run result.Run, section result.Section, f 
 func note(run result.Run, section result.Section, f result.Figure) string {
 	text := map[result.Kind]string{
 		result.Bars:  "Medians; the whiskers span the medians of the rounds.",
-		result.Lines: "Medians; the bands span the quartiles where few lines are.",
+		result.Lines: "Medians; the bands span the quartiles, unless there are too many lines.",
 		result.ECDF:  "Marks stand at the median, at 90 and at 99 %.",
 	}[f.Kind]
 	panels := plot.Panels(f, section.Series)
@@ -178,7 +178,11 @@ func floorOf(run result.Run, last []plot.Panel) string {
 		for _, s := range panel.Series {
 			if isFloor(run, s.Target) {
 				r := rowOf(s, s.Points[0])
-				return fmt.Sprintf("%s (quartiles %s)", r.Median, r.Quartiles)
+				text := fmt.Sprintf("%s (quartiles %s)", r.Median, r.Quartiles)
+				if s.Axis != "" {
+					text += " at " + condition("", s)
+				}
+				return text
 			}
 		}
 	}

@@ -150,6 +150,17 @@ func TestHeadlines(t *testing.T) {
 	}
 }
 
+func TestTimes(t *testing.T) {
+	t.Parallel()
+	for ratio, want := range map[float64]string{
+		0: "0", 1e-9: "1e-09", 0.00123: "0.0012", 0.06: "0.060", 0.0996: "0.10", 0.5: "0.50", 1: "1.00", 9.96: "10.0", 12.34: "12.3", 310.4: "310", 1e7: "1e+07",
+	} {
+		if got := times(ratio); got != want {
+			t.Errorf("times(%v) = %q, want %q", ratio, got, want)
+		}
+	}
+}
+
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	if got, want := commandLine([]string{"a", "", "it's", "b=c"}), `a '' 'it'\''s' b=c`; got != want {

@@ -170,15 +170,18 @@ func find(section result.Section, key result.Key, x float64) (result.Point, bool
 	return result.Point{}, false
 }
 
-// times writes a ratio with two digits that count at least.
+// times writes a ratio with two digits that count, or all of an integer.
 func times(r float64) string {
 	switch size := math.Abs(r); {
-	case size >= 100 && size < 1e6:
+	case size >= 1e6 || size < 1e-4:
+		return strconv.FormatFloat(r, 'g', 2, 64)
+	case size >= 99.5:
 		return strconv.FormatFloat(r, 'f', 0, 64)
-	case size >= 10 && size < 100:
+	case size >= 9.95:
 		return strconv.FormatFloat(r, 'f', 1, 64)
-	case size >= 0.1 && size < 10:
+	case size >= 0.0995:
 		return strconv.FormatFloat(r, 'f', 2, 64)
+	default:
+		return strconv.FormatFloat(r, 'f', 1-int(math.Floor(math.Log10(size))), 64)
 	}
-	return strconv.FormatFloat(r, 'g', 2, 64)
 }
