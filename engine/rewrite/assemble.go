@@ -13,10 +13,9 @@ type rewriter struct {
 	found   findings
 	hold    *hold                        // nil for a module that is not to be held
 	content [dataCountSection + 1][]byte // of sections, nil for none
+	added   uint32                       // functions imported beyond the module's own
 	exports vector
-	types   vector
-
-	blockTypes map[string]uint32 // added types without parameters, by results
+	parts   *Parts // nil where the code stays in one piece
 }
 
 // A vector is elements to append to a section.
@@ -29,7 +28,10 @@ func newRewriter(m *module, o Options) *rewriter {
 	if o.StackBytes == 0 {
 		o.StackBytes = DefaultStackBytes
 	}
-	w := &rewriter{m: m, o: o, result: &Result{}}
+	w := &rewriter{m: m, o: o, result: &Result{Checksum: m.checksum}}
+	if o.Guard {
+		w.added = 1
+	}
 	for id, s := range m.sections {
 		if s != nil {
 			w.content[id] = s.content
@@ -39,21 +41,13 @@ func newRewriter(m *module, o Options) *rewriter {
 }
 
 func (w *rewriter) rewrite() error {
-	graph := newGraph(w.m)
-	bodies, err := w.m.scanCode(graph, &w.found)
+	graph, err := w.analyse()
 	if err != nil {
 		return err
 	}
-	if err := w.clamp(); err != nil {
-		return err
-	}
-	w.countLocals(bodies)
 	if w.o.Guard {
-		if w.o.Hold {
-			w.hold = w.m.holdable()
-		}
-		graph.resolve(bodies)
-		w.guard(graph, bodies)
+		w.findHold()
+		w.guard(graph)
 		w.holdFuncs()
 	}
 	w.globals()
@@ -62,8 +56,25 @@ func (w *rewriter) rewrite() error {
 	}
 	w.result.Unresettable = w.unresettable()
 	w.add(exportSection, w.exports)
-	w.result.Binary = w.join()
+	w.result.Binary = w.join(w.functionNames())
 	return nil
+}
+
+// analyse looks at all that there is before anything is changed but bounds.
+func (w *rewriter) analyse() (*graph, error) {
+	graph := newGraph(w.m)
+	bodies, err := w.m.scanCode(graph, &w.found)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.clamp(); err != nil {
+		return nil, err
+	}
+	w.countLocals(bodies)
+	if w.o.Guard {
+		graph.resolve(bodies)
+	}
+	return graph, nil
 }
 
 func (w *rewriter) countLocals(bodies []body) {
@@ -157,27 +168,31 @@ func appendName(b []byte, name string) []byte {
 // globals lists the globals that hold state, and exports them for capture.
 func (w *rewriter) globals() {
 	for i, g := range w.m.globals {
-		if i < w.m.imported[kindGlobal] || !g.mutable || !g.numeric() {
+		if i < w.m.imported[kindGlobal] || !g.capturable() {
 			continue
 		}
 		name := ""
 		if w.o.Capture {
-			name = fmt.Sprintf("%sg%d", reservedExports, i)
+			name = globalExport(i)
 			w.export(name, kindGlobal, uint32(i))
 		}
 		w.result.Globals = append(w.result.Globals, Global{Type: g.kind, Export: name})
 	}
 }
 
+func globalExport(i int) string { return fmt.Sprintf("%sg%d", reservedExports, i) }
+
+func (g globalType) capturable() bool { return g.mutable && g.numeric() }
+
 func (g globalType) numeric() bool {
 	const f64, i32 = 0x7c, 0x7f
 	return f64 <= g.kind && g.kind <= i32
 }
 
-// shift is the index of a function once the guard's import is there.
+// shift is the index of a function once the imports are there that are added.
 func (w *rewriter) shift(f uint32) uint32 {
-	if w.o.Guard && f >= w.m.imports() {
-		return f + 1
+	if f >= w.m.imports() {
+		return f + w.added
 	}
 	return f
 }
@@ -198,13 +213,12 @@ func (w *rewriter) shiftReferences(id int) {
 	w.content[id] = append(out, s.content[last:]...)
 }
 
-// join writes the sections in their order.
-func (w *rewriter) join() []byte {
+// join writes the sections in their order, and that of names.
+func (w *rewriter) join(names []byte) []byte {
 	size := len(header)
 	for _, content := range w.content {
 		size += len(content) + 6
 	}
-	names := w.functionNames()
 	out := append(make([]byte, 0, size+len(names)+6), header...)
 	for _, id := range []int{
 		typeSection, importSection, funcSection, tableSection, memorySection, globalSection, exportSection,
@@ -225,20 +239,17 @@ func appendSection(out []byte, id int, content []byte) []byte {
 
 // functionNames is the custom section of names with functions' names only.
 func (w *rewriter) functionNames() []byte {
-	if w.m.names == nil {
-		return nil
-	}
-	const functions = 1
-	r := &reader{buf: w.m.names.content}
-	r.name()
-	for r.left() > 0 {
-		if id, part := r.byte(), r.sized(); id == functions && part.left() > 0 {
-			named := w.shiftNames(part)
-			out := appendU32(append([]byte("\x04name"), functions), uint32(len(named)))
-			return append(out, named...)
-		}
+	if names := w.m.functionNames(); names != nil {
+		return namesOfFunctions(w.shiftNames(names))
 	}
 	return nil
+}
+
+// namesOfFunctions is the content of a section of names.
+func namesOfFunctions(names []byte) []byte {
+	const functions = 1
+	out := appendU32(append([]byte("\x04name"), functions), uint32(len(names)))
+	return append(out, names...)
 }
 
 func (w *rewriter) shiftNames(r *reader) []byte {

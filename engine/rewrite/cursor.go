@@ -96,7 +96,7 @@ func (c *cursor) immediates(kind immediate) {
 	case function:
 		c.x = c.below("function", uint32(len(c.m.funcs)))
 	case typeAndTable:
-		c.x, c.y = c.below("type", uint32(len(c.m.types))), c.u32()
+		c.x, c.y = c.below("type", uint32(len(c.m.types))), c.table()
 	case global:
 		c.x = c.below("global", uint32(len(c.m.globals)))
 	default:
@@ -110,6 +110,14 @@ func (c *cursor) uncommon(kind immediate) {
 		c.x = c.u32()
 	case twoIndices:
 		c.x, c.y = c.u32(), c.u32()
+	case oneTable:
+		c.x = c.table()
+	case twoTables:
+		c.x, c.y = c.table(), c.table()
+	case elements:
+		c.x = c.below("element segment", c.m.elements)
+	case elementsAndTable:
+		c.x, c.y = c.below("element segment", c.m.elements), c.table()
 	case valueTypes:
 		c.vector("types", maxParams, c.valueType)
 	case memoryLane:
@@ -138,6 +146,8 @@ func (c *cursor) unknown() {
 	c.fail("unknown instruction % x", c.buf[c.at:min(c.at+3, len(c.buf))])
 	c.err.unsupported = true
 }
+
+func (c *cursor) table() uint32 { return c.below("table", uint32(len(c.m.tables))) }
 
 // below reads an index into a space of n.
 func (c *cursor) below(of string, n uint32) uint32 {

@@ -52,12 +52,17 @@ func (o *outcome) equal(p *outcome) bool {
 // after the other.
 func observe(t testing.TB, r wazero.Runtime, result *rewrite.Result) []*outcome {
 	t.Helper()
-	ctx := context.Background()
+	return observeIn(context.Background(), t, r, result, func(api.Module) {})
+}
+
+func observeIn(ctx context.Context, t testing.TB, r wazero.Runtime, result *rewrite.Result, made func(api.Module)) []*outcome {
+	t.Helper()
 	s, err := instantiate(ctx, r, result.Binary, result.Guard)
 	if err != nil {
 		return []*outcome{{err: firstLine(err)}}
 	}
 	defer s.Close(ctx)
+	made(s.Module)
 	for _, part := range result.Image {
 		require.True(t, s.Memory().Write(part.Offset, part.Data))
 	}
@@ -110,12 +115,17 @@ func differ(t testing.TB, runtimes map[string]wazero.Runtime, binary []byte) {
 			result, err := rewrite.Rewrite(binary, o)
 			require.NoError(t, err, "module %x", binary)
 			require.Empty(t, result.Uncaptured)
-			got := observe(t, r, result)
-			require.Len(t, got, len(want), "%s on %s: %v, want %v, module %x", name, engine, got, want, binary)
-			for i := range want {
-				require.True(t, got[i].equal(want[i]), "%s on %s, f%d: %s, want %s, module %x", name, engine, i, got[i], want[i], binary)
-			}
+			requireSame(t, want, observe(t, r, result), name+" on "+engine, binary)
 		}
+		requireSame(t, want, observeParts(t, r, split(t, binary)), "parts on "+engine, binary)
+	}
+}
+
+func requireSame(t testing.TB, want, got []*outcome, how string, binary []byte) {
+	t.Helper()
+	require.Len(t, got, len(want), "%s: %v, want %v, module %x", how, got, want, binary)
+	for i := range want {
+		require.True(t, got[i].equal(want[i]), "%s, f%d: %s, want %s, module %x", how, i, got[i], want[i], binary)
 	}
 }
 

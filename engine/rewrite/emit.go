@@ -6,6 +6,8 @@ type emitter struct {
 	cursor
 	w                 *rewriter
 	graph             *graph
+	types             *addedTypes
+	part              *part  // nil for code that stays in the module
 	tick, fuel, stack uint32 // indices of the function and the globals
 
 	body   *body
@@ -13,7 +15,7 @@ type emitter struct {
 	copied int      // the bytes of the body before are in out
 	extra  []uint32 // by open block: labels added from the outermost block to it
 	loop   int      // next header
-	call   int      // next call
+	called int      // calls so far
 	charge int      // next charge
 
 	// The guard's own locals.
@@ -23,14 +25,26 @@ type emitter struct {
 	own   uint32 // how many they are
 }
 
-func (e *emitter) section(bodies []body) []byte {
-	total := 0
+func newEmitter(w *rewriter, g *graph, types *addedTypes) *emitter {
+	fuel := uint32(len(w.m.globals))
+	return &emitter{cursor: cursor{m: w.m}, w: w, graph: g, types: types, fuel: fuel, stack: fuel + 1}
+}
+
+func (e *emitter) section() []byte {
+	bodies, total := e.graph.bodies, 0
 	for i := range bodies {
-		total += len(bodies[i].buf)
+		if e.w.stays(&bodies[i]) {
+			total += len(bodies[i].buf)
+		}
 	}
 	section := appendU32(make([]byte, 0, total+total/4), uint32(len(bodies)))
 	for i := range bodies {
-		e.function(&bodies[i])
+		if e.w.stays(&bodies[i]) {
+			e.function(&bodies[i])
+		} else {
+			e.stub(uint32(i))
+			e.w.parts.LeftOut += len(bodies[i].buf)
+		}
 		section = appendU32(section, uint32(len(e.out)))
 		section = append(section, e.out...)
 	}
@@ -38,8 +52,8 @@ func (e *emitter) section(bodies []body) []byte {
 }
 
 func (e *emitter) function(b *body) {
-	e.reader, e.m, e.locals, e.depth = b.reader, e.w.m, b.locals, 1
-	e.body, e.copied, e.loop, e.call = b, b.pos, 0, 0
+	e.reader, e.locals, e.depth = b.reader, b.locals, 1
+	e.body, e.copied, e.loop, e.called = b, b.pos, 0, 0
 	e.charge, e.extra = 0, append(e.extra[:0], 0)
 	e.out = e.out[:0]
 	e.declare()
@@ -96,7 +110,7 @@ func (e *emitter) instruction() {
 		e.exit()
 	case opCall:
 		e.publish()
-		e.replace(1, e.w.reference(e.x))
+		e.call()
 	case opCallIndirect:
 		e.publish()
 	case opRefFunc:
@@ -164,7 +178,7 @@ func (e *emitter) entry() {
 	}
 	if b.looped() && b.labelled {
 		e.out.op(opBlock)
-		e.out = append(e.out, e.w.blockType(b.results)...)
+		e.out = append(e.out, e.types.block(b.results)...)
 	}
 }
 
@@ -354,8 +368,8 @@ func (e *emitter) end() {
 // publish leaves the stack that is left where a callee that checks it looks.
 // Nobody restores it afterwards: whoever calls publishes first.
 func (e *emitter) publish() {
-	callee := e.body.callees[e.call]
-	e.call++
+	callee := e.body.callees[e.called]
+	e.called++
 	if !e.graph.nodes[callee].deep {
 		return
 	}

@@ -39,7 +39,28 @@ func FuzzRewrite(f *testing.F) {
 				t.Errorf("Rewrite(%x) with %s = %x, valid before: %v, after: %v", binary, name, result.Binary, was, is)
 			}
 		}
+		requireValidParts(t, r, binary)
 	})
+}
+
+// requireValidParts holds a frame and its parts against the original.
+func requireValidParts(t *testing.T, r wazero.Runtime, binary []byte) {
+	t.Helper()
+	parts, err := rewrite.Split(binary, rewrite.Options{})
+	if err != nil {
+		requireKnown(t, err)
+		return
+	}
+	ctx := context.Background()
+	was, is := valid(ctx, r, binary), valid(ctx, r, parts.Binary)
+	for n := range parts.Count() {
+		if part := parts.Part(n); part != nil {
+			is = errors.Join(is, valid(ctx, r, part))
+		}
+	}
+	if (was == nil) != (is == nil) {
+		t.Errorf("Split(%x) = %x, valid before: %v, after: %v", binary, parts.Binary, was, is)
+	}
 }
 
 func requireKnown(t *testing.T, err error) {

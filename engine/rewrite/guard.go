@@ -7,48 +7,75 @@ const (
 )
 
 // guard adds the tick function and the two globals, and rewrites every function.
-func (w *rewriter) guard(g *graph, bodies []body) {
+func (w *rewriter) guard(g *graph) {
 	w.result.Guard = &Guard{
 		TickModule: ReservedModule, TickName: TickName,
 		FuelExport: FuelExport, DepthExport: DepthExport, StackBytes: int32(w.o.StackBytes),
 	}
-	tickType := uint32(len(w.m.types))
 	fuel := uint32(len(w.m.globals))
+	types := newAddedTypes(w.m)
 	for _, id := range []int{exportSection, startSection, elemSection, globalSection} {
 		w.shiftReferences(id)
 	}
-	w.types = vector{1, []byte{typeForm, 1, typeI32, 1, typeI32}}
-	imported := appendName(appendName(nil, ReservedModule), TickName)
-	w.add(importSection, vector{1, appendU32(append(imported, kindFunc), tickType)})
+	w.add(importSection, tickImport(w.m))
 	w.add(globalSection, vector{2, w.guardGlobals()})
 	w.export(FuelExport, kindGlobal, fuel)
 	w.export(DepthExport, kindGlobal, fuel+1)
-	if w.content[codeSection] != nil {
-		e := &emitter{w: w, graph: g, tick: w.m.imports(), fuel: fuel, stack: fuel + 1}
-		w.content[codeSection] = e.section(bodies)
+	if w.parts != nil {
+		w.frame(g, types)
 	}
-	w.add(typeSection, w.types)
+	if w.content[codeSection] != nil {
+		e := newEmitter(w, g, types)
+		e.tick = w.m.imports()
+		w.content[codeSection] = e.section()
+	}
+	w.add(typeSection, types.vector)
 }
 
-// blockType is the type of a block that gives results and takes nothing.
-func (w *rewriter) blockType(results []byte) []byte {
+// tickImport is of the first type that is added.
+func tickImport(m *module) vector {
+	imported := appendName(appendName(nil, ReservedModule), TickName)
+	return vector{1, appendU32(append(imported, kindFunc), uint32(len(m.types)))}
+}
+
+// addedTypes are to follow those of a module.
+type addedTypes struct {
+	vector
+	from      uint32            // index of the first
+	byResults map[string]uint32 // those without parameters
+}
+
+// newAddedTypes begins with the type of tick.
+func newAddedTypes(m *module) *addedTypes {
+	return &addedTypes{
+		vector:    vector{1, []byte{typeForm, 1, typeI32, 1, typeI32}},
+		from:      uint32(len(m.types)),
+		byResults: map[string]uint32{},
+	}
+}
+
+// add gives the index of a type that it adds.
+func (t *addedTypes) add(params, results []byte) uint32 {
+	t.n++
+	t.bytes = appendName(append(t.bytes, typeForm), string(params))
+	t.bytes = appendName(t.bytes, string(results))
+	return t.from + t.n - 1
+}
+
+// block is the type of a block that gives results and takes nothing.
+func (t *addedTypes) block(results []byte) []byte {
 	switch len(results) {
 	case 0:
 		return []byte{emptyBlock}
 	case 1:
 		return results
 	}
-	t, ok := w.blockTypes[string(results)]
+	index, ok := t.byResults[string(results)]
 	if !ok {
-		t = uint32(len(w.m.types)) + w.types.n
-		if w.blockTypes == nil {
-			w.blockTypes = map[string]uint32{}
-		}
-		w.blockTypes[string(results)] = t
-		w.types.n++
-		w.types.bytes = appendName(append(w.types.bytes, typeForm, 0), string(results))
+		index = t.add(nil, results)
+		t.byResults[string(results)] = index
 	}
-	return appendSigned(nil, int32(t))
+	return appendSigned(nil, int32(index))
 }
 
 func (w *rewriter) guardGlobals() []byte {

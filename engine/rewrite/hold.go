@@ -80,6 +80,21 @@ func (m *module) importedFuncs() (names []string) {
 	return names
 }
 
+// findHold finds out what is wanted to hold a module.
+func (w *rewriter) findHold() {
+	if !w.o.Hold {
+		return
+	}
+	h := w.m.holdable()
+	if h == nil {
+		return
+	}
+	w.result.Held = HeldExport
+	if w.parts == nil {
+		w.hold = h
+	}
+}
+
 // again is the function in the place of the one that reads, held the one to call
 // in the place of _start. They follow all others and the guard's.
 func (w *rewriter) again() uint32 { return uint32(len(w.m.funcs)) + 1 }
@@ -104,7 +119,6 @@ func (w *rewriter) holdFuncs() {
 	again, held := w.againBody(), w.heldBody()
 	w.add(codeSection, vector{2, append(appendName(nil, string(again)), appendName(nil, string(held))...)})
 	w.export(HeldExport, kindFunc, w.held())
-	w.result.Held = HeldExport
 }
 
 // againBody passes its arguments on until the answer is another than Again:

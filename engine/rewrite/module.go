@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"bytes"
+	"hash/crc32"
 	"unicode/utf8"
 )
 
@@ -15,9 +16,12 @@ type module struct {
 	funcs    []uint32 // types; imported functions first, as in every index space
 	globals  []globalType
 	memories []limits
-	tables   int
+	tables   []byte              // their types
 	imported [kindGlobal + 1]int // by kind
+	elements uint32              // segments
 	data     []segment
+	hosts    [][]byte // imports of functions, as they are in the binary
+	checksum uint32   // of the binary
 
 	declared []bool // by function: named outside of bodies, so that ref.func may name it
 	taken    []bool // by function: may be in a table
@@ -39,7 +43,7 @@ func decode(binary []byte) (*module, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &module{}
+	m := &module{checksum: crc32.Checksum(binary, crc32.MakeTable(crc32.Castagnoli))}
 	if err := m.place(sections); err != nil {
 		return nil, err
 	}
@@ -54,6 +58,7 @@ func decode(binary []byte) (*module, error) {
 		{memorySection, m.readMemories},
 		{globalSection, m.readGlobals},
 		{exportSection, m.readExports},
+		{elemSection, func(r *reader) { m.elements = r.u32() }},
 		{dataSection, m.readData},
 	} {
 		if r := m.reader(read.id); r != nil {
@@ -127,6 +132,7 @@ func (m *module) readTypes(r *reader) {
 
 func (m *module) readImports(r *reader) {
 	r.vector("imports", maxDefinitions, func() {
+		start := r.pos
 		if from := r.name(); string(from) == ReservedModule {
 			r.reserved(from)
 		}
@@ -135,6 +141,7 @@ func (m *module) readImports(r *reader) {
 		switch kind {
 		case kindFunc:
 			m.addFunc(r)
+			m.hosts = append(m.hosts, r.buf[start:r.pos])
 		case kindTable:
 			m.addTable(r)
 		case kindMemory:
@@ -155,9 +162,8 @@ func (m *module) addFunc(r *reader) {
 }
 
 func (m *module) addTable(r *reader) {
-	r.valueType()
+	m.tables = append(m.tables, r.byte())
 	r.limits()
-	m.tables++
 }
 
 func (m *module) addGlobal(r *reader) {
@@ -193,6 +199,9 @@ func (m *module) readExports(r *reader) {
 		if kind == kindGlobal && int(index) >= len(m.globals) {
 			r.fail("global %d of %d", index, len(m.globals))
 		}
+		if kind == kindTable && int(index) >= len(m.tables) {
+			r.fail("table %d of %d", index, len(m.tables))
+		}
 	})
 }
 
@@ -221,6 +230,23 @@ func (m *module) readReferences() error {
 			}
 			m.declared[ref.function] = m.declared[ref.function] || s.id != startSection
 			m.taken[ref.function] = m.taken[ref.function] || s.id == elemSection || s.id == globalSection
+		}
+	}
+	return nil
+}
+
+// functionNames reads the names of functions from where their number is, nil if
+// there are none.
+func (m *module) functionNames() *reader {
+	if m.names == nil {
+		return nil
+	}
+	const functions = 1
+	r := &reader{buf: m.names.content}
+	r.name()
+	for r.left() > 0 {
+		if id, part := r.byte(), r.sized(); id == functions && part.left() > 0 {
+			return part
 		}
 	}
 	return nil

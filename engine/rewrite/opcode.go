@@ -74,6 +74,10 @@ const (
 	global
 	oneIndex
 	twoIndices
+	oneTable
+	twoTables
+	elements
+	elementsAndTable
 	valueTypes
 	memoryAccess
 	memoryLane
@@ -149,8 +153,8 @@ func newPlainOps() *operations {
 	t.set(local, 0, 0x22)
 	t.set(global, 1, 0x23)
 	t.set(global, -1, 0x24)
-	t.set(oneIndex, 0, 0x25)
-	t.set(oneIndex, -2, 0x26)
+	t.set(oneTable, 0, 0x25)
+	t.set(oneTable, -2, 0x26)
 	t.fill(memoryAccess, 0, 0x28, 0x35)
 	t.fill(memoryAccess, -2, 0x36, 0x3e)
 	t.set(oneByte, 1, 0x3f)
@@ -185,11 +189,15 @@ func (t *operations) numeric() {
 func newMiscOps() *operations {
 	t := &operations{}
 	t.fill(noImmediate, 0, 0, 7)
-	t.set(twoIndices, -3, 8, 10, 12, 14)
-	t.set(oneIndex, -3, 11, 17)
-	t.set(oneIndex, 0, 9, 13)
-	t.set(oneIndex, -1, 15)
-	t.set(oneIndex, 1, 16)
+	t.set(twoIndices, -3, 8, 10)
+	t.set(oneIndex, 0, 9)
+	t.set(oneIndex, -3, 11)
+	t.set(elementsAndTable, -3, 12)
+	t.set(elements, 0, 13)
+	t.set(twoTables, -3, 14)
+	t.set(oneTable, -1, 15)
+	t.set(oneTable, 1, 16)
+	t.set(oneTable, -3, 17)
 	return t
 }
 

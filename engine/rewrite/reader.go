@@ -16,6 +16,7 @@ type reader struct {
 
 	refs    []reference // functions named so far
 	globals uint32      // one more than the largest index of a global so far
+	filled  uint64      // likewise, of a table that an active segment is for
 }
 
 func (r *reader) fail(format string, args ...any) {
@@ -141,6 +142,8 @@ const (
 )
 
 func (l limits) unbounded() bool { return l.flags&limitsHaveMax == 0 }
+
+func (l limits) shared() bool { return l.flags&limitsShared != 0 }
 
 func (l limits) append(b []byte) []byte {
 	b = appendU32(append(b, l.flags), l.min)

@@ -3,6 +3,7 @@ package rewrite
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Options says what to change. Its zero value asks for nothing.
@@ -33,9 +34,16 @@ const (
 	HeldExport  = reservedExports + "held"
 )
 
+// Reserved tells whether an export is one that was added.
+func Reserved(name string) bool { return strings.HasPrefix(name, reservedExports) }
+
 // Result is a rewritten module and what the host needs to know of it.
 type Result struct {
 	Binary []byte
+
+	// Checksum is that of the original, to tell results apart that are otherwise
+	// alike. It is no proof against forgery.
+	Checksum uint32
 
 	// Guard is nil without Options.Guard.
 	Guard *Guard

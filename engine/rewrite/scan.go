@@ -18,6 +18,7 @@ type body struct {
 	entry   uint32   // work of one call otherwise
 	frame   uint32   // estimate of the native frame, in bytes
 	bulk    bool     // has instructions whose time depends on an operand
+	bound   bool     // has instructions that only the module's own functions can have
 
 	deep bool // checks the stack; set by the graph
 }
@@ -259,18 +260,23 @@ func (s *scanner) call(node int32, t *funcType) {
 func (s *scanner) uncommon() {
 	switch s.op {
 	case opRefFunc:
+		s.body.bound = true
 		s.refFunc()
 	case opMemoryInit:
-		s.body.bulk = true
+		s.body.bulk, s.body.bound = true, true
 		s.mark(&s.found.inits)
 	case opDataDrop:
+		s.body.bound = true
 		s.mark(&s.found.drops)
+	case opElemDrop:
+		s.body.bound = true
 	case opMemoryCopy, opMemoryFill:
 		s.body.bulk = true
 	case opTableSet:
 		s.found.tables = true
 	case opTableInit, opTableCopy, opTableGrow, opTableFill:
 		s.body.bulk, s.found.tables = true, true
+		s.body.bound = s.body.bound || s.op == opTableInit
 	default:
 		if s.op>>8 == prefixVector {
 			s.frames.vectors = true

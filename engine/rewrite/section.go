@@ -51,6 +51,7 @@ type section struct {
 	base    int // offset of content in the binary
 	refs    []reference
 	globals uint32 // one more than the largest index of a global in its constant expressions
+	filled  uint64 // one more than the largest index of a table that active segments are for
 }
 
 // A reference is a function index outside of function bodies.
@@ -72,7 +73,7 @@ func split(binary []byte) ([]section, error) {
 		r.within(func(r *reader) {
 			s.content, s.base = r.buf, r.base
 			r.section(s.id)
-			s.refs, s.globals = r.refs, r.globals
+			s.refs, s.globals, s.filled = r.refs, r.globals, r.filled
 		})
 		sections = append(sections, s)
 	}
@@ -224,6 +225,7 @@ func (r *reader) elemSegment() {
 		table = r.u32()
 	}
 	if active {
+		r.filled = max(r.filled, uint64(table)+1)
 		offset, known = r.constant()
 	}
 	if !active || spelled {

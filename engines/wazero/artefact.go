@@ -18,7 +18,7 @@ import (
 )
 
 // artefactForm changes with the files of an artefact and what is in them.
-const artefactForm = 4
+const artefactForm = 5
 
 // The files of an artefact.
 const (

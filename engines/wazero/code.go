@@ -1,6 +1,8 @@
 package wazero
 
 import (
+	"cmp"
+
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/rewrite"
 )
@@ -14,22 +16,39 @@ type code struct {
 
 	// size is that of the rewritten binary, which Binary need not be.
 	size int
+
+	parts *rewrite.Parts // nil where Binary is all of it
 }
 
 // prepare rewrites a binary: with a guard, with bounded tables, and such that
 // its instances can start from a snapshot.
 func prepare(binary []byte, config engine.Config) (code, error) {
-	r, err := rewrite.Rewrite(binary, rewrite.Options{TableElements: config.TableElements, Guard: true, Hold: true, Capture: true})
+	r, err := rewrite.Rewrite(binary, options(config))
 	if err != nil {
 		return code{}, &engine.InvalidModuleError{Err: err}
 	}
-	c := code{Result: r, fixed: r.Unresettable, size: len(r.Binary)}
-	if c.fixed == "" {
-		// Data that the engine writes at every instantiation would overwrite a
-		// snapshot's.
-		c.fixed = r.Uncaptured
+	return newCode(r, len(r.Binary)), nil
+}
+
+// prepareParts rewrites a binary for the interpreter, function by function.
+func prepareParts(binary []byte, config engine.Config) (code, error) {
+	p, err := rewrite.Split(binary, options(config))
+	if err != nil {
+		return code{}, &engine.InvalidModuleError{Err: err}
 	}
+	c := newCode(&p.Result, len(p.Binary)+p.LeftOut)
+	c.parts = p
 	return c, nil
+}
+
+func options(config engine.Config) rewrite.Options {
+	return rewrite.Options{TableElements: config.TableElements, Guard: true, Hold: true, Capture: true}
+}
+
+func newCode(r *rewrite.Result, size int) code {
+	// Data that the engine writes at every instantiation would overwrite a
+	// snapshot's.
+	return code{Result: r, fixed: cmp.Or(r.Unresettable, r.Uncaptured), size: size}
 }
 
 // image is the memory's initial content, which may be shared with Image.

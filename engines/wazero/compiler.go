@@ -82,17 +82,28 @@ func (c *Compiler) Load(ctx context.Context, binary []byte, dir string) (engine.
 	return l.load(ctx, a)
 }
 
-// Interpret works in a runtime of its own.
+// Interpret works in a runtime of its own. What is not run soon is validated
+// beside.
 func (c *Compiler) Interpret(ctx context.Context, binary []byte) (engine.Snapshotter, error) {
 	r, err := c.interpreter.get()
 	if err != nil {
 		return nil, fmt.Errorf("open interpreter: %w", err)
 	}
-	m, err := r.Compile(ctx, binary)
+	code, err := prepareParts(binary, r.config)
 	if err != nil {
 		return nil, err
 	}
-	return m.(*module), nil
+	if err := r.check(code); err != nil {
+		return nil, err
+	}
+	valid := c.validate(context.WithoutCancel(ctx), binary)
+	m, err := r.compile(ctx, code)
+	if err != nil {
+		_ = valid.wait()
+		return nil, err
+	}
+	m.valid = valid
+	return m, nil
 }
 
 func (c *Compiler) Close(ctx context.Context) error {

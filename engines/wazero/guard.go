@@ -119,5 +119,6 @@ func (c *call) giveTurn() {
 func (r *Runtime) guard() wazero.HostModuleBuilder {
 	i32 := []api.ValueType{api.ValueTypeI32}
 	return r.runtime.NewHostModuleBuilder(rewrite.ReservedModule).
-		NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(tick), i32, i32).Export(rewrite.TickName)
+		NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(tick), i32, i32).Export(rewrite.TickName).
+		NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(lower), i32, nil).Export(rewrite.LowerName)
 }

@@ -21,6 +21,7 @@ type instance struct {
 	fuel    api.MutableGlobal
 	depth   api.MutableGlobal
 	funcs   map[string]api.Function
+	lowered lowered
 	ctx     callContext
 	held    *held // nil unless it is held within a call
 
@@ -190,7 +191,7 @@ func (i *instance) Close(ctx context.Context) error {
 	if i.held != nil {
 		i.held.end()
 	}
-	err := i.mod.Close(ctx)
+	err := errors.Join(i.mod.Close(ctx), i.lowered.close(ctx))
 	i.putMemory()
 	return err
 }

@@ -30,6 +30,8 @@ type module struct {
 	size     int64
 
 	exportsMemory bool
+	parts         *parts    // nil where compiled is all of it
+	valid         *validity // nil where it was seen before
 
 	// initial is what the module's own data and globals make of an instance.
 	initial state
@@ -53,11 +55,12 @@ func newModule(r *Runtime, compiled wazero.CompiledModule, c code) *module {
 		exports:  exportsOf(compiled),
 		size:     r.codeBytes(c) + engine.PageSize,
 
-		exportsMemory: len(compiled.ExportedMemories()) > 0,
+		parts: newParts(r, c.parts),
 	}
+	m.exportsMemory = slices.ContainsFunc(m.exports, func(e engine.Export) bool { return e.Type == nil })
 	result := *c.Result
 	result.Binary, result.Image = nil, nil
-	m.code.Result = &result
+	m.code.Result, m.code.parts = &result, nil
 	if !c.HasMemory {
 		return m
 	}
@@ -83,12 +86,14 @@ func importsOf(compiled wazero.CompiledModule) []engine.Import {
 func exportsOf(compiled wazero.CompiledModule) []engine.Export {
 	var exports []engine.Export
 	for name, def := range compiled.ExportedFunctions() {
-		if name != rewrite.StartExport && name != rewrite.HeldExport {
+		if !rewrite.Reserved(name) {
 			exports = append(exports, engine.Export{Name: name, Type: funcType(def)})
 		}
 	}
 	for name := range compiled.ExportedMemories() {
-		exports = append(exports, engine.Export{Name: name})
+		if !rewrite.Reserved(name) {
+			exports = append(exports, engine.Export{Name: name})
+		}
 	}
 	slices.SortFunc(exports, func(a, b engine.Export) int { return cmp.Compare(a.Name, b.Name) })
 	return exports
@@ -114,7 +119,12 @@ func (m *module) Close(ctx context.Context) error {
 	if m.initial.memories != nil {
 		m.initial.memories.close()
 	}
-	return m.compiled.Close(ctx)
+	_ = m.valid.wait()
+	err := m.compiled.Close(ctx)
+	if m.parts != nil {
+		err = errors.Join(err, m.parts.release(ctx))
+	}
+	return err
 }
 
 func (m *module) Instantiate(ctx context.Context, limits engine.Limits) (engine.Instance, error) {
@@ -134,6 +144,9 @@ func (m *module) Instantiate(ctx context.Context, limits engine.Limits) (engine.
 
 func (m *module) instantiate(ctx context.Context, from state, limits engine.Limits) (_ *instance, err error) {
 	defer recovered("instantiate", &err)
+	if err := m.valid.known(); err != nil {
+		return nil, err
+	}
 	i := &instance{module: m, from: from}
 	i.ctx.call.instance = i
 	if err := i.takeMemory(limits); err != nil {
@@ -141,9 +154,11 @@ func (m *module) instantiate(ctx context.Context, from state, limits engine.Limi
 	}
 	i.ctx.begin(ctx)
 	defer i.ctx.end()
+	i.lowered = newLowered(m.parts)
 	i.mod, err = m.runtime.runtime.InstantiateModule(i.instantiation(), m.compiled, instanceConfig())
 	if err != nil {
 		err = i.ctx.classify(err)
+		_ = i.lowered.close(context.WithoutCancel(ctx))
 		i.putMemory()
 		if isLinkError(err) {
 			err = &engine.InvalidModuleError{Err: fmt.Errorf("instantiate: %w", err)}
@@ -182,7 +197,12 @@ func (s *snapshot) Close() error {
 	return nil
 }
 
+// Capture waits for the rest of a module that is being validated: nothing of an
+// invalid one stays.
 func (m *module) Capture(inst engine.Instance) (engine.Snapshot, error) {
+	if err := m.valid.wait(); err != nil {
+		return nil, err
+	}
 	i, ok := inst.(*instance)
 	if !ok || i.module != m {
 		return nil, fmt.Errorf("%w: the instance is of another module", engine.ErrNotCapturable)
@@ -241,7 +261,7 @@ func (s state) shownBy(i *instance) bool {
 // were. Compiled or interpreted, the rewritten binary is what counts; of modules
 // of two binaries hardly any two are alike in all of this.
 func (m *module) continues(other *module) bool {
-	return m == other || m.code.size == other.code.size && m.code.fixed == other.code.fixed && reflect.DeepEqual(m.code.Result, other.code.Result)
+	return m == other || m.code.fixed == other.code.fixed && reflect.DeepEqual(m.code.Result, other.code.Result)
 }
 
 func (m *module) Restore(ctx context.Context, from engine.Snapshot, limits engine.Limits) (engine.Instance, error) {

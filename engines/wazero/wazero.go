@@ -93,12 +93,16 @@ func (r *Runtime) Compile(ctx context.Context, binary []byte) (engine.Module, er
 	if err := r.check(c); err != nil {
 		return nil, err
 	}
-	return r.compile(ctx, c)
+	m, err := r.compile(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // compile stays on this goroutine: wazero could compile functions side by side,
 // but a panic on a goroutine of its own would end the process.
-func (r *Runtime) compile(ctx context.Context, c code) (_ engine.Module, err error) {
+func (r *Runtime) compile(ctx context.Context, c code) (_ *module, err error) {
 	defer recovered("compile", &err)
 	compiled, err := r.runtime.CompileModule(ctx, c.Binary)
 	if err != nil {

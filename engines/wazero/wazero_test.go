@@ -27,6 +27,17 @@ func TestInterpreter(t *testing.T) {
 	enginetest.Run(t, interpreter, enginetest.Options{StackBytes: 32 << 20})
 }
 
+func TestInterpreterInParts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as TestInterpreter")
+	}
+	enginetest.Run(t, wazeroengine.NewInParts, enginetest.Options{StackBytes: 32 << 20})
+}
+
+func FuzzInterpreterInParts(f *testing.F) {
+	enginetest.FuzzSame(f, interpreter, wazeroengine.NewInParts)
+}
+
 func FuzzCompilerEqualsInterpreter(f *testing.F) { enginetest.FuzzSame(f, compiler, interpreter) }
 
 func BenchmarkCompiler(b *testing.B) {
