@@ -41,6 +41,9 @@ type held struct {
 	over     error // how the call ended
 }
 
+// startExport is what can be held.
+const startExport = "_start"
+
 // errClosed ends a guest that is held when its instance is closed.
 var errClosed = errors.New("the instance is closed")
 
@@ -56,7 +59,7 @@ func (i *instance) Hold(ctx context.Context, export string) error {
 
 func (i *instance) unholdable(export string) string {
 	switch code := i.module.code; {
-	case code.Held == "" || export != "_start":
+	case code.Held == "" || export != startExport:
 		return "it does not read its input by fd_read alone"
 	case i.module.runtime.interprets():
 		return "it is interpreted"
@@ -85,8 +88,12 @@ func (h *held) proceed(ctx context.Context) error {
 	return h.ended
 }
 
-// goOn is a call from where the guest is held to its end.
-func (h *held) goOn(ctx context.Context) error {
+// goOn is a call from where the guest is held to its end. There is no other call of
+// an instance that is within one.
+func (h *held) goOn(ctx context.Context, export string) error {
+	if export != startExport {
+		return fmt.Errorf("%w: %q of an instance that is held", engine.ErrNoExport, export)
+	}
 	h.back, h.ended = true, nil
 	return h.proceed(ctx)
 }

@@ -133,6 +133,8 @@ func TestHeldInstancesGoOnFromWhereTheyAreHeld(t *testing.T) {
 			t.Parallel()
 			h := new(reading)
 			_, i, _ := heldInstance(t, h, calculating("", after))
+			_, err := i.Call(t.Context(), "another")
+			require.ErrorIs(t, err, engine.ErrNoExport)
 			for n := range uint32(maxReturns) {
 				h.numbers, h.told = []uint32{n + 1}, nil
 				_, err := i.Call(t.Context(), "_start")

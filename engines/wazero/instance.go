@@ -91,7 +91,7 @@ func (i *instance) readGlobals() []uint64 {
 func (i *instance) Call(ctx context.Context, export string, args ...uint64) ([]uint64, error) {
 	i.captured = nil
 	if i.held != nil {
-		return nil, i.held.goOn(ctx)
+		return nil, i.held.goOn(ctx, export)
 	}
 	fn := i.function(export)
 	if fn == nil {
