@@ -142,27 +142,27 @@ const sweepEvery = 10 * time.Second
 // Submit has an activation run when its turn comes. The error is a
 // [whisk.Error]: the node has no room for it.
 func (i *Invoker) Submit(inv Invocation) (*Pending, error) {
-	p := &Pending{invoker: i, invocation: inv, done: make(chan struct{})}
-	limits := inv.Action.Limits
-	err := i.scheduler.add(&job{
-		namespace: string(inv.Namespace),
-		action:    inv.Action.FullName().ID(),
-		memory:    int64(limits.MemoryMB) << 20,
-		bound:     limits.Instances * limits.Concurrency,
-		start:     p.run,
-		drop:      p.drop,
-	})
-	if err != nil {
+	p := i.pending(inv)
+	if err := i.scheduler.add(p.job()); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// Invoke submits an activation and waits for its record. If ctx ends first the
+// Invoke has an activation run and waits for its record. If ctx ends first the
 // error is [ErrUnfinished]: see [Pending.Wait].
+//
+// What can begin at once, and is sure to end before ctx, runs on the caller's
+// goroutine: to hand it to another and back costs as much as a small activation.
 func (i *Invoker) Invoke(ctx context.Context, inv Invocation) (*whisk.Activation, error) {
-	p, err := i.Submit(inv)
-	if err != nil {
+	p := i.pending(inv)
+	j := p.job()
+	if p.endsBefore(ctx) && i.scheduler.claim(j) {
+		defer i.scheduler.release(j)
+		p.run()
+		return p.record, p.err
+	}
+	if err := i.scheduler.add(j); err != nil {
 		return nil, err
 	}
 	return p.Wait(ctx)

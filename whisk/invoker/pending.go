@@ -23,10 +23,44 @@ import (
 type Pending struct {
 	invoker    *Invoker
 	invocation Invocation
+	key        string // of the action in its environment
+	revision   string // of the action
 
 	done   chan struct{} // closed when one of the following is set
 	record *whisk.Activation
 	err    error
+}
+
+func (i *Invoker) pending(inv Invocation) *Pending {
+	return &Pending{
+		invoker: i, invocation: inv, done: make(chan struct{}),
+		key: inv.key(), revision: strconv.FormatInt(int64(inv.Revision), 10),
+	}
+}
+
+// job is the activation as the scheduler sees it.
+func (p *Pending) job() *job {
+	a := p.invocation.Action
+	return &job{
+		namespace: string(p.invocation.Namespace),
+		action:    a.FullName().ID(),
+		memory:    int64(a.Limits.MemoryMB) << 20,
+		bound:     a.Limits.Instances * a.Limits.Concurrency,
+		start:     p.run,
+		drop:      p.drop,
+	}
+}
+
+// endsSoon is how much later than its caller's time an activation may end that the
+// caller waits for all the same.
+const endsSoon = time.Second
+
+// endsBefore tells whether the activation, if it begins now, ends before ctx: that
+// is so by its limit, once its action has been made.
+func (p *Pending) endsBefore(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	limit := p.invocation.Action.Limits.Timeout
+	return (!ok || time.Until(deadline) > limit-endsSoon) && p.invoker.warm.has(p.key, p.revision)
 }
 
 // Wait gives the record of the activation, which is durable then. If ctx ends
@@ -131,7 +165,7 @@ func (p *Pending) activate(began time.Time) (e ended) {
 		}
 	}()
 	timeout := p.invocation.Action.Limits.Timeout
-	a, trial, err := p.invoker.ready(&p.invocation, began.Add(timeout))
+	a, trial, err := p.invoker.ready(p, began.Add(timeout))
 	if err != nil {
 		return p.invoker.notReady(err, trial, timeout, time.Since(began))
 	}
@@ -152,13 +186,14 @@ func (p *Pending) activate(began time.Time) (e ended) {
 
 // ready gives the action of an invocation, made before the deadline if it is not
 // there.
-func (i *Invoker) ready(inv *Invocation, deadline time.Time) (*warmAction, action.Trial, error) {
-	a, first := i.warm.join(inv.key(), strconv.FormatInt(int64(inv.Revision), 10))
+func (i *Invoker) ready(p *Pending, deadline time.Time) (*warmAction, action.Trial, error) {
+	a, first := i.warm.join(p.key, p.revision)
 	if !first && a.isMade() {
 		return a, action.Trial{}, nil
 	}
 	ctx, cancel := context.WithDeadline(i.running, deadline)
 	defer cancel()
+	inv := &p.invocation
 	return i.warm.await(ctx, a, first, func(ctx context.Context) (*action.Action, action.Trial, error) {
 		if inv.Action.Exec.Kind != whisk.KindWasm {
 			return nil, action.Trial{}, whisk.Errorf(whisk.ActionFault, "The kind '%s' is not executed here: actions are WebAssembly of kind '%s'.", inv.Action.Exec.Kind, whisk.KindWasm)

@@ -24,6 +24,7 @@ type job struct {
 type scheduler struct {
 	capacity Capacity
 	workers  workers
+	claimed  sync.WaitGroup // jobs that their callers run
 
 	mu      sync.Mutex
 	closed  bool
@@ -140,15 +141,42 @@ func (t *tenant) ready() *queue {
 func (s *scheduler) startLocked(t *tenant, q *queue) {
 	j := q.jobs[0]
 	q.jobs = q.jobs[1:]
-	s.count++
-	s.memory += j.memory
-	t.running++
-	q.running++
+	s.occupyLocked(t, q, j)
 	s.rotateLocked(t, q)
 	s.workers.do(func() {
 		defer s.finish(j)
 		j.start()
 	})
+}
+
+func (s *scheduler) occupyLocked(t *tenant, q *queue, j *job) {
+	s.count++
+	s.memory += j.memory
+	t.running++
+	q.running++
+}
+
+// claim gives a job its turn at once, if nobody waits and there is room. Then the
+// caller runs it, and releases it when it has ended.
+func (s *scheduler) claim(j *job) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(s.waiting) > 0 || s.count >= s.capacity.Activations || s.memory+j.memory > s.capacity.MemoryBytes {
+		return false
+	}
+	t := s.tenantLocked(j.namespace)
+	q := t.queue(j.action)
+	if j.bound != 0 && q.running >= j.bound {
+		return false // so the queue was there before
+	}
+	s.occupyLocked(t, q, j)
+	s.claimed.Add(1)
+	return true
+}
+
+func (s *scheduler) release(j *job) {
+	defer s.claimed.Done()
+	s.finish(j)
 }
 
 // rotateLocked puts who had a turn behind the others.
@@ -214,7 +242,10 @@ func (s *scheduler) close() {
 	}
 }
 
-func (s *scheduler) wait() { s.workers.wait() }
+func (s *scheduler) wait() {
+	s.claimed.Wait()
+	s.workers.wait()
+}
 
 func errStopping() error {
 	return &whisk.Error{Kind: whisk.Unavailable, Message: "The server is shutting down."}

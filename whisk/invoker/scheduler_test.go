@@ -189,3 +189,34 @@ func TestWorkersAreKept(t *testing.T) {
 		assert.Empty(t, w.idle)
 	})
 }
+
+// TestClaim: a turn is taken at once only where nobody has to wait for it.
+func TestClaim(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Capacity{Activations: 2, MemoryBytes: 3 << 20, Queue: 100})
+		first, second := b.job("guest", "guest/a", "first"), b.job("guest", "guest/b", "second")
+		first.bound = 1
+		require.True(t, b.claim(first), "claim of an idle node")
+		assert.False(t, b.claim(first), "claim of an action at its bound")
+		large := b.job("guest", "guest/c", "large")
+		large.memory = 3 << 20
+		assert.False(t, b.claim(large), "claim of more memory than there is")
+		require.True(t, b.claim(second))
+		third := b.job("other", "other/a", "third")
+		assert.False(t, b.claim(third), "claim of a full node")
+
+		require.NoError(t, b.add(third))
+		b.release(second)
+		synctest.Wait()
+		assert.Equal(t, []string{"third"}, b.began, "who waits gets the turn that is released")
+		require.NoError(t, b.add(b.job("other", "other/a", "fourth")))
+		b.end("third")
+		b.release(first)
+		b.end("fourth")
+		assert.Empty(t, b.tenants, "nothing is left of who left")
+
+		b.close()
+		assert.False(t, b.claim(first), "claim of what is closed")
+	})
+}

@@ -51,6 +51,14 @@ func (a *warmAction) isMade() bool {
 	}
 }
 
+// has tells whether the action of a key is there, made in this revision.
+func (w *warmActions) has(key, revision string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	a, ok := w.actions[key]
+	return ok && a.revision == revision && a.isMade()
+}
+
 // await gives an action that was joined for use, to be given back to put. The
 // first who joined makes it; who comes meanwhile waits. The trial is empty for
 // all but the one who made it.
