@@ -235,6 +235,14 @@ func header(key, value string) func(*http.Request) {
 	return func(req *http.Request) { req.Header.Set(key, value) }
 }
 
+// unsent announces a body that does not come: a server that refuses it early cannot
+// cut off a client that is still sending.
+func (s *server) unsent(n int64) func(*http.Request) {
+	body, never := io.Pipe()
+	s.t.Cleanup(func() { _ = never.Close() })
+	return func(req *http.Request) { req.Body, req.ContentLength = body, n }
+}
+
 // put is a PUT that must succeed.
 func (s *server) put(path, body string) *reply {
 	s.t.Helper()

@@ -171,15 +171,16 @@ func sleep(args []string) error {
 	return nil
 }
 
-// timeouts runs goroutines whose timers fire in the order of their lengths.
+// timeouts runs goroutines that sleep, and waits for all but the one that does so for
+// an hour. The others come in either order: on a slow machine both are due at once.
 func timeouts([]string) error {
-	done := make(chan int)
-	for _, i := range []int{3, 1, 2} {
+	done := make(chan time.Duration)
+	for _, length := range []time.Duration{time.Hour, 20 * time.Millisecond, 40 * time.Millisecond} {
 		go func() {
-			time.Sleep(time.Duration(i) * 20 * time.Millisecond)
-			done <- i
+			time.Sleep(length)
+			done <- length
 		}()
 	}
-	fmt.Println(<-done, <-done, <-done)
+	fmt.Println(<-done + <-done)
 	return nil
 }
