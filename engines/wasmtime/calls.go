@@ -10,30 +10,27 @@ import (
 	wasmtime "github.com/bytecodealliance/wasmtime-go/v44"
 )
 
-// maxCalls bounds the guests that run at once. Each keeps a thread of the
-// system, also while a host function blocks; at 10,000 threads the Go runtime
-// would end the process.
+// maxCalls bounds the guests that run on threads at once. Each keeps one, also while
+// a host function blocks; at 10,000 threads the Go runtime would end the process.
 const maxCalls = 2000
 
-// calls has a place for each guest that may run.
-type calls chan struct{}
-
-func newCalls() calls { return make(calls, maxCalls) }
+// places has a place for each guest that may run.
+type places chan struct{}
 
 // enter waits for a place.
-func (c calls) enter(ctx context.Context) error {
+func (p places) enter(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	select {
-	case c <- struct{}{}:
+	case p <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-func (c calls) leave() { <-c }
+func (p places) leave() { <-p }
 
 const (
 	// tickTime is how often a running guest looks at its context.

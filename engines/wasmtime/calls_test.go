@@ -15,7 +15,7 @@ import (
 func TestCallsWaitForAPlace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		places := make(calls, 1)
+		places := make(places, 1)
 		require.NoError(t, places.enter(t.Context()))
 
 		ctx, stop := context.WithCancelCause(t.Context())

@@ -8,7 +8,7 @@
 // and can be put back page by page; RATIONALE.md has why.
 //
 // A guest is stopped by epochs: a ticker counts time while guests run, and each
-// guest looks at its context whenever it was counted. Guests and blocked host
-// functions keep a thread of the system each, so there are at most so many calls
-// at once; who comes then waits.
+// guest looks at its context whenever it was counted. Guests and the host functions
+// they wait for keep a thread of the system each, up to a number; more run on fibers,
+// stacks that they leave whenever they wait (fiber.go).
 package wasmtime

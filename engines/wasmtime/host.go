@@ -62,7 +62,7 @@ func (r *Runtime) defineHostFunc(index int, fn engine.HostFunc) error {
 	}
 	module, moduleSize := chars(fn.Module)
 	name, nameSize := chars(fn.Name)
-	return errorOf("define", C.ww_define(r.linker, module, moduleSize, name, nameSize,
+	return errorOf("define", C.ww_define(r.linkers[onThread], r.linkers[onFiber], module, moduleSize, name, nameSize,
 		unsafe.SliceData(kinds), C.size_t(len(params)), C.size_t(len(results)), C.uintptr_t(index)))
 }
 
@@ -71,28 +71,36 @@ func chars(s string) (*C.char, C.size_t) {
 	return (*C.char)(unsafe.Pointer(unsafe.StringData(s))), C.size_t(len(s))
 }
 
-// wasmwhiskHostCall is called by a guest that calls the host. It tells whether
-// the guest has to stop.
+// wasmwhiskHostCall is called by a guest on a thread that calls the host. It tells
+// whether the guest has to stop.
 //
 //export wasmwhiskHostCall
 func wasmwhiskHostCall(handle, index C.uintptr_t, values *C.wasmtime_val_raw_t) (stop C.int) {
 	i := cgo.Handle(handle).Value().(*instance)
-	defer i.recovered(&stop)
+	i.hostCall(int(index), (*rawValue)(unsafe.Pointer(values)))
+	if i.stopped != nil {
+		return 1
+	}
+	return 0
+}
+
+// hostCall runs a host function, whose parameters begin at values, where its results
+// go. If the guest has to stop, that is in i.stopped.
+func (i *instance) hostCall(index int, values *rawValue) {
+	defer i.recovered()
 	fn := &i.module.runtime.config.HostFuncs[index]
 	n := max(len(fn.Type.Params), len(fn.Type.Results))
-	raw := unsafe.Slice((*rawValue)(unsafe.Pointer(values)), n)
+	raw := unsafe.Slice(values, n)
 	stack := i.stack[:n]
 	for k := range stack {
 		stack[k] = raw[k].low
 	}
-	if err := fn.Call(i.ctx, i.Memory(), stack); err != nil {
-		i.stopped = err
-		return 1
+	if i.stopped = fn.Call(i.ctx, i.Memory(), stack); i.stopped != nil {
+		return
 	}
 	for k := range stack {
 		raw[k].low = stack[k]
 	}
-	return 0
 }
 
 // rawValue is a wasmtime_val_raw_t whose lower half holds all numbers.
@@ -100,14 +108,13 @@ type rawValue struct{ low, high uint64 }
 
 // recovered ends a guest whose host function panicked: no panic may pass the
 // frames of C and of the guest.
-func (i *instance) recovered(stop *C.int) {
+func (i *instance) recovered() {
 	if p := recover(); p != nil {
 		i.stopped = fmt.Errorf("host function panicked: %v", p)
-		*stop = 1
 	}
 }
 
-// wasmwhiskTick is called by a running guest whenever the ticker has counted. It
+// wasmwhiskTick is called by a guest that runs on a thread whenever the ticker has counted. It
 // tells whether the guest has to stop.
 //
 //export wasmwhiskTick

@@ -21,6 +21,7 @@ import (
 type instance struct {
 	module *module
 	from   state
+	way    way                 // that it runs in
 	c      *C.ww_instance      // nil without a store
 	slot   *slot               // nil if the module has no memory
 	limit  uint32              // of the memory, in pages
@@ -30,6 +31,7 @@ type instance struct {
 	// Of the call that runs.
 	ctx     context.Context //nolint:containedctx // callbacks have no other way to it
 	stopped error           // why a host function or the ticker ended it
+	placed  bool            // it has a place
 	stack   [C.WW_HOST_VALUES]uint64
 }
 
@@ -69,7 +71,13 @@ func (i *instance) takeMemory(limits engine.Limits) (err error) {
 // start makes the instance in a store of its own. A start function is not run,
 // unless the rewriter could not take it out.
 func (i *instance) start(ctx context.Context) error {
-	i.c = C.ww_new(C.uintptr_t(i.handle), C.size_t(i.module.values))
+	r := i.module.runtime
+	i.way = r.way()
+	pre, err := i.module.linked(i.way)
+	if err != nil {
+		return err
+	}
+	i.c = C.ww_new(C.uintptr_t(i.handle), C.size_t(i.module.values), i.way == onFiber)
 	if i.slot != nil {
 		i.c.memory = (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(i.slot.all)))
 		i.c.size = C.size_t(i.slot.start)
@@ -79,10 +87,12 @@ func (i *instance) start(ctx context.Context) error {
 	if err := i.begin(ctx); err != nil {
 		return err
 	}
-	r := i.module.runtime
-	C.ww_instantiate(enginePointer(r.engine), i.module.pre, i.c, C.int64_t(r.config.TableElements), maxTables)
+	C.ww_instantiate(enginePointer(r.engine), pre, i.c, C.int64_t(r.config.TableElements), maxTables)
+	if i.way == onFiber {
+		i.drive()
+	}
 	i.end()
-	err := i.ending()
+	err = i.ending()
 	if _, ours := errors.AsType[*engineError](err); ours {
 		return &engine.InvalidModuleError{Err: fmt.Errorf("instantiate: %w", err)}
 	}
@@ -114,11 +124,11 @@ func maxPages(limits engine.Limits) uint32 {
 // begin and end stand around whatever may run the guest.
 func (i *instance) begin(ctx context.Context) error {
 	r := i.module.runtime
-	if err := r.calls.enter(ctx); err != nil {
+	if err := r.places[i.way].enter(ctx); err != nil {
 		return err
 	}
 	r.ticker.begin()
-	i.ctx, i.stopped = ctx, nil
+	i.ctx, i.stopped, i.placed = ctx, nil, true
 	return nil
 }
 
@@ -127,7 +137,9 @@ func (i *instance) end() {
 	r := i.module.runtime
 	i.ctx = nil
 	r.ticker.end()
-	r.calls.leave()
+	if i.placed {
+		r.places[i.way].leave()
+	}
 }
 
 func (i *instance) Call(ctx context.Context, export string, args ...uint64) ([]uint64, error) {
@@ -154,7 +166,12 @@ func (i *instance) call(ctx context.Context, f *function, args []uint64) ([]uint
 	for k, v := range args {
 		values[k].low = v
 	}
-	C.ww_call(i.c, i.funcs[f.index], C.size_t(max(f.params, f.results)))
+	if i.way == onFiber {
+		C.ww_call_fiber(i.c, i.funcs[f.index], unsafe.SliceData(f.kinds), C.size_t(f.params), C.size_t(f.results))
+		i.drive()
+	} else {
+		C.ww_call(i.c, i.funcs[f.index], C.size_t(max(f.params, f.results)))
+	}
 	i.end()
 	if err := i.ending(); err != nil {
 		return nil, err
@@ -200,12 +217,13 @@ func (i *instance) bytes() []byte {
 var errGrown = errors.New("the memory has grown as far as it can")
 
 // Reset gives an instance whose last call did not return a store of its own
-// again: what a guest leaves in the engine when it is stopped stays behind.
+// again: what a guest leaves in the engine when it is stopped stays behind. So it does
+// with one that runs in another way than new ones do.
 func (i *instance) Reset() error {
 	if i.module.code.fixed != "" {
 		return errors.New(i.module.code.fixed)
 	}
-	if i.ending() != nil {
+	if i.ending() != nil || i.way != i.module.runtime.way() {
 		return i.renew()
 	}
 	if i.slot != nil {

@@ -38,8 +38,8 @@ type module struct {
 	globals *globals
 
 	mu     sync.Mutex
-	pre    *C.wasmtime_instance_pre_t // nil until the first instance
-	users  int                        // instances
+	pre    [ways]*C.wasmtime_instance_pre_t // nil until the first instance
+	users  int                              // instances
 	closed bool
 }
 
@@ -93,7 +93,8 @@ type function struct {
 	name            string
 	index           int // among those of the module
 	params, results int
-	numeric         bool // may be called: its values are what they seem
+	numeric         bool        // may be called: its values are what they seem
+	kinds           []C.uint8_t // of its parameters
 }
 
 func (m *module) addFunction(name string, t *engine.FuncType) *function {
@@ -101,6 +102,10 @@ func (m *module) addFunction(name string, t *engine.FuncType) *function {
 		name: name, index: len(m.funcs),
 		params: len(t.Params), results: len(t.Results),
 		numeric: numeric(t.Params) && numeric(t.Results),
+	}
+	for _, p := range t.Params {
+		kind, _ := kindOf(p)
+		f.kinds = append(f.kinds, kind)
 	}
 	m.funcs[name] = f
 	m.values = max(m.values, f.params, f.results)
@@ -128,29 +133,38 @@ func (m *module) Close(context.Context) error {
 }
 
 func (m *module) release() {
-	if m.pre != nil {
-		C.wasmtime_instance_pre_delete(m.pre)
+	for _, pre := range m.pre {
+		if pre != nil {
+			C.wasmtime_instance_pre_delete(pre)
+		}
 	}
 	m.compiled.Close()
 }
 
 var errClosed = errors.New("the module or snapshot was closed")
 
-// enter counts an instance, and sees to it that there is what it is made from.
+// enter counts an instance.
 func (m *module) enter() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return errClosed
 	}
-	if m.pre == nil {
-		text := C.ww_link(m.runtime.linker, modulePointer(m.compiled), &m.pre)
-		if err := errorOf("link", text); err != nil {
-			return &engine.InvalidModuleError{Err: err}
-		}
-	}
 	m.users++
 	return nil
+}
+
+// linked is what instances are made from that run in a way.
+func (m *module) linked(w way) (*C.wasmtime_instance_pre_t, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.pre[w] == nil {
+		text := C.ww_link(m.runtime.linkers[w], modulePointer(m.compiled), &m.pre[w])
+		if err := errorOf("link", text); err != nil {
+			return nil, &engine.InvalidModuleError{Err: err}
+		}
+	}
+	return m.pre[w], nil
 }
 
 func (m *module) leave() {

@@ -101,17 +101,104 @@ static wasmtime_error_t *new_memory(void *env, const wasm_memorytype_t *type, si
   return NULL;
 }
 
+// A stack of a fiber, and the list of those that wait for one: making and unmapping
+// them would change page tables for each call.
+typedef struct stack {
+  struct stack *next;
+  uint8_t *base; // its lowest page is a guard
+} stack;
+
+enum { GUARD_PAGE = 4096, KEPT_STACKS = 64 };
+
+static pthread_mutex_t stacks_lock = PTHREAD_MUTEX_INITIALIZER;
+static stack *stacks;
+static size_t n_stacks;
+
+static stack *take_stack(void) {
+  pthread_mutex_lock(&stacks_lock);
+  stack *s = stacks;
+  if (s) stacks = s->next, n_stacks--;
+  pthread_mutex_unlock(&stacks_lock);
+  return s;
+}
+
+static void keep_stack(void *env) {
+  stack *s = env;
+  pthread_mutex_lock(&stacks_lock);
+  bool room = n_stacks < KEPT_STACKS;
+  if (room) s->next = stacks, stacks = s, n_stacks++;
+  pthread_mutex_unlock(&stacks_lock);
+  if (room) return;
+  munmap(s->base, WW_STACK + GUARD_PAGE);
+  free(s);
+}
+
+static uint8_t *get_stack(void *env, size_t *size) {
+  stack *s = env;
+  *size = WW_STACK;
+  return s->base + GUARD_PAGE + WW_STACK; // they grow down
+}
+
+static stack *map_stack(void) {
+  stack *s = malloc(sizeof *s);
+  if (!s) return NULL;
+  s->base = mmap(NULL, WW_STACK + GUARD_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (s->base != MAP_FAILED && !mprotect(s->base, GUARD_PAGE, PROT_NONE)) return s;
+  if (s->base != MAP_FAILED) munmap(s->base, WW_STACK + GUARD_PAGE);
+  free(s);
+  return NULL;
+}
+
+static wasmtime_error_t *new_stack(void *env, size_t size, bool zeroed, wasmtime_stack_memory_t *out) {
+  if (size > WW_STACK) return wasmtime_error_new("stack that was not foreseen");
+  stack *s = take_stack();
+  if (!s) s = map_stack();
+  if (!s) return wasmtime_error_new("no memory for a stack");
+  *out = (wasmtime_stack_memory_t){s, get_stack, keep_stack};
+  return NULL;
+}
+
 void ww_setup(wasm_config_t *config) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, reserve_nothing);
   wasmtime_memory_creator_t creator = {NULL, new_memory, NULL};
   wasmtime_config_host_memory_creator_set(config, &creator);
+  wasmtime_stack_creator_t stack_creator = {NULL, new_stack, NULL};
+  wasmtime_config_async_stack_size_set(config, WW_STACK);
+  wasmtime_config_host_stack_creator_set(config, &stack_creator);
 }
 
 static wasm_trap_t *host(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t n) {
   ww_instance *i = wasmtime_context_get_data(wasmtime_caller_context(caller));
   if (wasmwhiskHostCall(i->handle, (uintptr_t)env, values)) return wasmtime_trap_new("stopped", 7);
   return NULL;
+}
+
+static bool wide(uint8_t kind) { return kind == WASMTIME_I64 || kind == WASMTIME_F64; }
+
+static int64_t bits(const wasmtime_val_t *v) { return wide(v->kind) ? v->of.i64 : (uint32_t)v->of.i64; }
+
+// answered tells a fiber whether its host function has returned, and what.
+static bool answered(void *env) {
+  ww_fiber *f = env;
+  if (f->waits) return false;
+  for (size_t k = 0; k < f->host->n_results; k++) {
+    f->results[k].kind = f->host->kinds[k];
+    f->results[k].of.i64 = f->passed[k].i64;
+  }
+  return true;
+}
+
+// ask has a fiber wait for a host function: Go must not run on its stack.
+static void ask(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *args, size_t n_args, wasmtime_val_t *results,
+                size_t n_results, wasm_trap_t **trap, wasmtime_async_continuation_t *then) {
+  ww_instance *i = wasmtime_context_get_data(wasmtime_caller_context(caller));
+  ww_fiber *f = i->fiber;
+  for (size_t k = 0; k < n_args; k++) f->passed[k].i64 = bits(&args[k]);
+  f->host = env;
+  f->results = results;
+  f->waits = true;
+  *then = (wasmtime_async_continuation_t){answered, f, NULL};
 }
 
 static wasmtime_error_t *tick(wasmtime_context_t *context, void *env, uint64_t *delta, wasmtime_update_deadline_kind_t *kind) {
@@ -128,27 +215,40 @@ static void types(wasm_valtype_vec_t *out, const uint8_t *kinds, size_t n) {
   wasm_valtype_vec_new(out, n, all);
 }
 
-char *ww_define(wasmtime_linker_t *linker, const char *module, size_t module_size, const char *name, size_t name_size,
-                const uint8_t *kinds, size_t n_params, size_t n_results, uintptr_t index) {
+char *ww_define(wasmtime_linker_t *threads, wasmtime_linker_t *fibers, const char *module, size_t module_size, const char *name,
+                size_t name_size, const uint8_t *kinds, size_t n_params, size_t n_results, uintptr_t index) {
+  ww_host *asked = calloc(1, sizeof *asked);
+  if (!asked) abort();
+  asked->index = index;
+  asked->n_params = n_params;
+  asked->n_results = n_results;
+  memcpy(asked->kinds, kinds + n_params, n_results);
   wasm_valtype_vec_t params, results;
   types(&params, kinds, n_params);
   types(&results, kinds + n_params, n_results);
   wasm_functype_t *type = wasm_functype_new(&params, &results);
   wasmtime_error_t *error = wasmtime_linker_define_func_unchecked(
-      linker, module, module_size, name, name_size, type, host, (void *)index, NULL);
+      threads, module, module_size, name, name_size, type, host, (void *)index, NULL);
+  wasmtime_error_t *other = wasmtime_linker_define_async_func(
+      fibers, module, module_size, name, name_size, type, ask, asked, free);
   wasm_functype_delete(type);
-  return take_error(error);
+  char *text = take_error(error), *other_text = take_error(other);
+  if (!text) return other_text;
+  free(other_text);
+  return text;
 }
 
 char *ww_link(wasmtime_linker_t *linker, wasmtime_module_t *module, wasmtime_instance_pre_t **out) {
   return take_error(wasmtime_linker_instantiate_pre(linker, module, out));
 }
 
-ww_instance *ww_new(uintptr_t handle, size_t n_values) {
+ww_instance *ww_new(uintptr_t handle, size_t n_values, bool fiber) {
   ww_instance *i = calloc(1, sizeof *i + n_values * sizeof i->values[0]);
   if (!i) abort();
   i->handle = handle;
   i->n_values = n_values;
+  if (fiber) i->fiber = calloc(1, sizeof *i->fiber + 2 * n_values * sizeof i->fiber->values[0]);
+  if (fiber && !i->fiber) abort();
   return i;
 }
 
@@ -156,8 +256,13 @@ void ww_instantiate(wasm_engine_t *engine, wasmtime_instance_pre_t *pre, ww_inst
   i->store = wasmtime_store_new(engine, i, NULL);
   i->context = wasmtime_store_context(i->store);
   wasmtime_store_limiter(i->store, -1, elements, 1, tables, 1); // grow_memory bounds the memory
-  wasmtime_store_epoch_deadline_callback(i->store, tick, i, NULL);
   wasmtime_context_set_epoch_deadline(i->context, 1);
+  if (i->fiber) {
+    wasmtime_context_epoch_deadline_async_yield_and_update(i->context, 1); // whatever its header says, it gives nothing
+    i->fiber->future = wasmtime_instance_pre_instantiate_async(pre, i->context, &i->instance, &i->fiber->trap, &i->fiber->error);
+    return;
+  }
+  wasmtime_store_epoch_deadline_callback(i->store, tick, i, NULL);
   wasm_trap_t *trap = NULL;
   making = i;
   wasmtime_error_t *error = wasmtime_instance_pre_instantiate(pre, i->context, &i->instance, &trap);
@@ -183,6 +288,40 @@ void ww_call(ww_instance *i, wasmtime_func_t func, size_t n_values) {
   ended(i, error, trap);
 }
 
+void ww_call_fiber(ww_instance *i, wasmtime_func_t func, const uint8_t *kinds, size_t n_params, size_t n_results) {
+  ww_fiber *f = i->fiber;
+  for (size_t k = 0; k < n_params; k++) {
+    f->values[k].kind = kinds[k];
+    f->values[k].of.i64 = i->values[k].i64;
+  }
+  f->func = func;
+  f->n_results = n_results;
+  wasmtime_context_set_epoch_deadline(i->context, 1);
+  f->future = wasmtime_func_call_async(i->context, &f->func, f->values, n_params, f->values + i->n_values, n_results, &f->trap, &f->error);
+}
+
+// ww_resume runs a fiber until it waits, its time is up, or it has ended; it tells
+// whether that is so.
+bool ww_resume(ww_instance *i) {
+  ww_fiber *f = i->fiber;
+  making = i;
+  bool is = wasmtime_call_future_poll(f->future);
+  making = NULL;
+  if (!is) return false;
+  ww_abandon(i);
+  for (size_t k = 0; k < f->n_results; k++) i->values[k].i64 = bits(&f->values[i->n_values + k]);
+  f->n_results = 0;
+  ended(i, f->error, f->trap);
+  f->error = NULL;
+  f->trap = NULL;
+  return true;
+}
+
+void ww_abandon(ww_instance *i) {
+  wasmtime_call_future_delete(i->fiber->future);
+  i->fiber->future = NULL;
+}
+
 bool ww_find_globals(ww_instance *i, const char *names, const uint32_t *sizes, size_t n) {
   i->globals = calloc(n ? n : 1, sizeof *i->globals);
   if (!i->globals) return false;
@@ -198,8 +337,7 @@ void ww_get_globals(ww_instance *i, uint64_t *values, size_t n) {
   for (size_t k = 0; k < n; k++) {
     wasmtime_val_t value;
     wasmtime_global_get(i->context, &i->globals[k], &value);
-    bool wide = value.kind == WASMTIME_I64 || value.kind == WASMTIME_F64;
-    values[k] = wide ? (uint64_t)value.of.i64 : (uint32_t)value.of.i64;
+    values[k] = (uint64_t)bits(&value);
   }
 }
 
@@ -228,7 +366,9 @@ bool ww_shrink(ww_instance *i, const char *memory, size_t name_size, size_t size
 }
 
 void ww_delete(ww_instance *i) {
+  if (i->fiber && i->fiber->future) ww_abandon(i);
   if (i->store) wasmtime_store_delete(i->store);
+  free(i->fiber);
   free(i->globals);
   free(i->text);
   free(i);

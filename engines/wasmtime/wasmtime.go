@@ -36,9 +36,12 @@ const Missing = ""
 type Runtime struct {
 	config engine.Config
 	engine *wasmtime.Engine
-	linker *C.wasmtime_linker_t
 	ticker *ticker
-	calls  calls
+
+	linkers [ways]*C.wasmtime_linker_t
+	places  [ways]places
+	threads int // guests that may block threads before others run on fibers
+
 	budget *budget
 	dirty  dirtyFinder
 	open   opened
@@ -46,6 +49,10 @@ type Runtime struct {
 
 // New returns an engine that compiles modules.
 func New(_ context.Context, config engine.Config) (engine.Precompiler, error) {
+	return newRuntime(config, maxThreads)
+}
+
+func newRuntime(config engine.Config, threads int) (*Runtime, error) {
 	if err := errors.Join(config.Validate(), checkStack()); err != nil {
 		return nil, err
 	}
@@ -53,13 +60,16 @@ func New(_ context.Context, config engine.Config) (engine.Precompiler, error) {
 		config.TableElements = engine.DefaultTableElements
 	}
 	r := &Runtime{
-		config: config,
-		engine: newEngine(),
-		calls:  newCalls(),
-		budget: &budget{limit: cmp.Or(config.IdleBytes, engine.DefaultIdleBytes)},
-		dirty:  newDirtyFinder(),
+		config:  config,
+		engine:  newEngine(),
+		places:  [ways]places{onThread: make(places, maxCalls), onFiber: make(places, maxTurns)},
+		threads: threads,
+		budget:  &budget{limit: cmp.Or(config.IdleBytes, engine.DefaultIdleBytes)},
+		dirty:   newDirtyFinder(),
 	}
-	r.linker = C.wasmtime_linker_new(enginePointer(r.engine))
+	for way := range r.linkers {
+		r.linkers[way] = C.wasmtime_linker_new(enginePointer(r.engine))
+	}
 	if err := r.defineHostFuncs(); err != nil {
 		r.release()
 		return nil, err
@@ -163,7 +173,9 @@ func (r *Runtime) Close(context.Context) error {
 }
 
 func (r *Runtime) release() {
-	C.wasmtime_linker_delete(r.linker)
+	for _, linker := range r.linkers {
+		C.wasmtime_linker_delete(linker)
+	}
 	r.engine.Close()
 	r.dirty.close()
 }
