@@ -89,8 +89,10 @@ func indexUsual(name string) int {
 // to them sets a variable.
 func findEntries() *entries {
 	wanted := currentEntries()
-	// The allocator puts what has the same size next to each other.
-	neighbour := uintptr(unsafe.Pointer(new(entries)))
+	// The allocator puts what has the same size next to each other. What nothing
+	// but this function sees would lie on the stack.
+	reactor.entries = new(entries)
+	neighbour := uintptr(unsafe.Pointer(reactor.entries))
 	for at := range outward(neighbour, memoryBytes()-unsafe.Sizeof(wanted)) {
 		if *word(at) != addressOf(wanted[0]) {
 			continue
