@@ -41,6 +41,10 @@ type held struct {
 	over     error // how the call ended
 }
 
+// heldStack is how much native stack, in bytes and by the guard's estimate, a guest
+// may use where it is held: it is copied for each call.
+const heldStack = 64 << 10
+
 // startExport is what can be held.
 const startExport = "_start"
 
@@ -54,7 +58,13 @@ func (i *instance) Hold(ctx context.Context, export string) error {
 	h := &held{instance: i, starting: true}
 	h.resume, h.end = iter.Pull(h.call)
 	i.held = h
-	return h.proceed(ctx)
+	if err := h.proceed(ctx); err != nil {
+		return err
+	}
+	if used := i.module.code.Guard.StackBytes - int32(i.depth.Get()); used > heldStack {
+		return fmt.Errorf("%w: its calls take %d bytes of stack where it reads, more than %d", engine.ErrNotHeld, used, heldStack)
+	}
+	return nil
 }
 
 func (i *instance) unholdable(export string) string {

@@ -196,6 +196,7 @@ func TestWhatCannotBeHeld(t *testing.T) {
 		{name: "exits", before: "(call $proc_exit (i32.const 4))", err: "exit code 4"},
 		{name: "traps", before: "unreachable", err: "trap: unreachable"},
 		{name: "spins", before: "(loop $l (br $l))", err: "deadline exceeded"},
+		{name: "nests deeply", before: "(drop (call $deep (i32.const 3000)))", err: "bytes of stack where it reads", notHeld: true},
 		{name: "asks elsewhere", before: "(call $hold)", err: engine.ErrHold.Error()},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
