@@ -71,7 +71,9 @@ func tableOf(run result.Run, section result.Section, metric string) table {
 			r := rowOf(s, p)
 			r.Class = looks[s.Target].Class()
 			r.Floor = isFloor(run, s.Target)
-			r.variant = slices.Index(variants, s.Variant)
+			if r.variant = slices.Index(variants, s.Variant); s.Variant == "" {
+				r.variant = len(section.Series) // below those that it is there to be compared with
+			}
 			r.place = slices.IndexFunc(run.Targets, func(of result.Target) bool { return of.Name == s.Target })
 			for _, name := range t.References {
 				r.Ratios = append(r.Ratios, against(section, s, p, name))
