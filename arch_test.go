@@ -68,7 +68,7 @@ var layers = []struct{ pkg, mayImport string }{
 	{"conformance/...", ""},
 	{"eval", "eval/load eval/result eval/target"},
 	{"eval/load", ""},
-	{"eval/target", "eval/load internal/guest"},
+	{"eval/target", "eval/load internal/guest internal/wat"},
 	{"eval/result", ""},
 	{"eval/plot", "eval/result"},
 	{"eval/report", "eval/plot eval/result"},

@@ -39,9 +39,9 @@ type Config struct {
 	Dir       string // where samples go
 
 	Seed   uint64
-	Quick  bool // a look, in under two minutes with the targets of one machine
-	Rounds int  // 0 means what fits
-	Trace  *Trace
+	Quick  bool   // a look, in under two minutes with the targets of one machine
+	Rounds int    // 0 means what fits
+	Trace  *Trace // to be replayed; nil means [SampleTrace]
 
 	// Progress is told before each measurement. It may be nil.
 	Progress func(Progress)
@@ -60,23 +60,13 @@ func (e *UnknownExperimentError) Error() string {
 	return fmt.Sprintf("no experiment is called %q", e.Name)
 }
 
-// Experiments are the names of all experiments, in the order they are made.
-func Experiments() []string {
-	var names []string
+// Experiments describes all experiments, in the order they are made.
+func Experiments() []result.Section {
+	var sections []result.Section
 	for _, e := range experiments() {
-		names = append(names, e.Name)
+		sections = append(sections, e.Section)
 	}
-	return names
-}
-
-// Describe gives what an experiment asks and how.
-func Describe(name string) (result.Section, error) {
-	for _, e := range experiments() {
-		if e.Name == name {
-			return e.Section, nil
-		}
-	}
-	return result.Section{}, &UnknownExperimentError{Name: name}
+	return sections
 }
 
 // Run makes the experiments. Targets that cannot be had are named in the run.
@@ -85,6 +75,11 @@ func Run(ctx context.Context, c Config) (run *result.Run, err error) {
 	chosen, err := choose(c.Experiments)
 	if err != nil {
 		return nil, err
+	}
+	if c.Trace == nil {
+		if c.Trace, err = SampleTrace(); err != nil {
+			return nil, err
+		}
 	}
 	run = &result.Run{Seed: c.Seed, Quick: c.Quick, Began: time.Now()}
 	defer func() { run.Took = time.Since(run.Began) }()

@@ -27,8 +27,7 @@ type trial struct {
 	x       float64
 	measure func(ctx context.Context, b *bench) error
 
-	// fits tells which targets it can be measured for; nil means all that run
-	// actions.
+	// fits tells which targets it can be measured for; nil means all.
 	fits func(target.Target) bool
 }
 
@@ -63,10 +62,7 @@ func (e *evaluation) plan(x experiment, s scale) work {
 }
 
 func (t trial) suits(tt target.Target) bool {
-	if t.fits != nil {
-		return t.fits(tt)
-	}
-	return tt.Protocol() != target.Constant
+	return t.fits == nil || t.fits(tt)
 }
 
 // make measures all steps of an experiment, round by round, and adds what was
@@ -129,7 +125,7 @@ func (t trial) same(u trial) bool { return t.variant == u.variant && t.x == u.x 
 func (t trial) label(axis string) string {
 	switch {
 	case axis == "" || t.x == 0:
-		return t.variant
+		return cmp.Or(t.variant, "all")
 	case t.variant == "":
 		return fmt.Sprintf("%g %s", t.x, axis)
 	}
@@ -226,7 +222,7 @@ func (b *bench) restart(ctx context.Context) error {
 func (b *bench) generate(ctx context.Context, p load.Plan) (*load.Result, error) {
 	p.Seed = b.random.Uint64()
 	r, err := b.generator.Run(ctx, p, nil)
-	if err != nil {
+	if err != nil && (r == nil || ctx.Err() == nil) {
 		return nil, err
 	}
 	if len(r.Samples) == 0 {

@@ -48,7 +48,7 @@ func concurrency() experiment {
 		trials: func(s scale) []trial {
 			var trials []trial
 			for _, n := range s.clients {
-				trials = append(trials, trial{variant: computing, x: float64(n), measure: closed(s.hash, n, s.window)})
+				trials = append(trials, trial{variant: computing, x: float64(n), measure: closed(s.hash, n, s.window), fits: hasState})
 			}
 			for _, n := range s.waiters {
 				trials = append(trials, trial{variant: waiting, x: float64(n), measure: closed(block, n, max(s.window, blockTime/2)), fits: hasState})

@@ -26,7 +26,7 @@ type scale struct {
 
 func full() scale {
 	return scale{
-		rounds: 3, window: 5 * time.Second,
+		rounds: 5, window: 3 * time.Second,
 		cold:    []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
 		clients: []int{1, 2, 4, 6, 8, 10, 12, 14, 16}, waiters: []int{1, 2, 4, 6, 8, 10, 12, 14, 16},
 		mixed: []int{2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30},

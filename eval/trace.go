@@ -125,17 +125,10 @@ func trace() experiment {
 
 func replay(s scale) func(context.Context, *bench) error {
 	return func(ctx context.Context, b *bench) error {
-		t := s.trace
-		if t == nil {
-			var err error
-			if t, err = SampleTrace(); err != nil {
-				return err
-			}
-		}
 		if err := b.restart(ctx); err != nil && !errors.Is(err, target.ErrElsewhere) {
 			return err
 		}
-		p, err := b.planTrace(ctx, s, t.busiest(s.minutes))
+		p, err := b.planTrace(ctx, s, s.trace.busiest(s.minutes))
 		if err != nil {
 			return err
 		}

@@ -209,7 +209,7 @@ func (c *code) foldedPlain(s *stream) {
 // plain takes an instruction with its immediates.
 func (c *code) plain(s *stream) {
 	n := s.next()
-	in, ok := instructions[n.text]
+	in, ok := instructions()[n.text]
 	if !ok || n.kind != word {
 		c.m.fail(n.pos, "unknown instruction %s", n)
 		return

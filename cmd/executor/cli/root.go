@@ -92,7 +92,7 @@ environment, then the file.`,
 	root.PersistentFlags().String("config", "", "read flags from `FILE`")
 	root.Flags().AddFlagSet(serve.Flags())
 	root.AddCommand(serve, newQuickstartCommand(env), newRunCommand(env), newInvokeCommand(env), newPrecompileCommand(env),
-		newEnginesCommand(env), newBenchCommand(env), newEvalCommand(env), newUsersCommand(env), newBackupCommand(env), newVersionCommand(env), newCompileChildCommand(env), newWorkerCommand(env), newEvalLoadCommand(env))
+		newEnginesCommand(env), newBenchCommand(env), newEvalCommand(env), newUsersCommand(env), newBackupCommand(env), newVersionCommand(env), newCompileChildCommand(env), newWorkerCommand(env), newEvalLoadCommand(env), newEvalServeCommand(env))
 	return root
 }
 

@@ -21,6 +21,7 @@ const (
 type progress struct {
 	w     io.Writer
 	total int
+	began time.Time
 	stop  chan struct{} // nil where lines are written
 	drawn sync.WaitGroup
 
@@ -33,7 +34,7 @@ type progress struct {
 }
 
 func newProgress(w io.Writer, total int) *progress {
-	p := &progress{w: w, total: total}
+	p := &progress{w: w, total: total, began: time.Now()}
 	if isTerminal(w) {
 		p.startBar()
 	}
@@ -91,8 +92,20 @@ func (p *progress) draw() {
 	defer p.mu.Unlock()
 	if took := time.Since(p.since); p.doing != "" && took >= barDelay {
 		full := barWidth * p.done / p.total
-		fmt.Fprintf(p.w, "%s[%s%s] %s %.1f s", clearLine, strings.Repeat("#", full), strings.Repeat("-", barWidth-full), p.doing, took.Seconds())
+		fmt.Fprintf(p.w, "%s[%s%s] %s %.1f s%s", clearLine, strings.Repeat("#", full), strings.Repeat("-", barWidth-full), p.doing, took.Seconds(), p.left())
 	}
+}
+
+// left tells how long the rest takes if it goes on like this, of work that takes
+// longer than a look.
+func (p *progress) left() string {
+	const look = 5 * time.Second
+	took := time.Since(p.began)
+	if p.done == 0 || took < look {
+		return ""
+	}
+	rest := took / time.Duration(p.done) * time.Duration(p.total-p.done)
+	return fmt.Sprintf(", %s left", rest.Round(time.Second))
 }
 
 // close takes the bar away. It may be called twice.

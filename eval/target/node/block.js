@@ -1,0 +1,4 @@
+function main() {
+  const began = Date.now();
+  return new Promise((resolve) => setTimeout(() => resolve({ sleep: String(Date.now() - began) }), 300));
+}
