@@ -2,9 +2,12 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"fmt"
+	"html/template"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -278,12 +281,13 @@ var comparisonSource string
 type comparisonPage struct {
 	frame
 	Comparison
-	Groups []group
+	Groups []group // the first of which is what has changed, if something has
 }
 
-// group is the changes of one experiment.
+// group is the changes of one experiment, or those of all that are clear.
 type group struct {
 	Experiment, Title string
+	Several           bool // experiments
 	Changes           []Change
 }
 
@@ -294,6 +298,9 @@ func (c Comparison) HTML(w io.Writer) error {
 
 func (c Comparison) groups() []group {
 	var all []group
+	if clear := c.clear(); len(clear) > 0 {
+		all = append(all, group{Experiment: "changed", Title: "What changed", Several: true, Changes: clear})
+	}
 	for _, section := range c.A.Sections {
 		g := group{Experiment: section.Name, Title: section.Title}
 		for _, change := range c.Changes {
@@ -306,6 +313,31 @@ func (c Comparison) groups() []group {
 		}
 	}
 	return all
+}
+
+// clear are the changes that are differences, the greatest first.
+func (c Comparison) clear() []Change {
+	clear := slices.DeleteFunc(slices.Clone(c.Changes), func(ch Change) bool { return !ch.Clear() })
+	slices.SortStableFunc(clear, func(a, b Change) int { return cmp.Compare(math.Abs(b.doublings()), math.Abs(a.doublings())) })
+	return clear
+}
+
+// doublings are how often a quantity became twice as great.
+func (c Change) doublings() float64 {
+	if c.Ratio <= 0 {
+		return 0
+	}
+	return math.Log2(c.Ratio)
+}
+
+// Mark draws the ratio: to the right of the middle what is greater in B. The ends
+// stand for four times and a quarter.
+func (c Change) Mark() template.HTML {
+	const half, doublings = 46.0, 2.0
+	at := 50 + half*max(-1, min(1, c.doublings()/doublings))
+	return template.HTML(fmt.Sprintf( //nolint:gosec // numbers alone
+		`<svg class="mark" viewBox="0 0 100 14" aria-hidden="true"><path d="M50 1V13" stroke="currentColor" opacity=".35"/>`+
+			`<path d="M50 7H%.1f" stroke="currentColor" stroke-width="3"/><circle cx="%.1f" cy="7" r="3" fill="currentColor"/></svg>`, at, at))
 }
 
 // Write makes the page of the comparison in dir.
