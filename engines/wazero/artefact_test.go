@@ -47,6 +47,9 @@ func FuzzLoadedEqualsCompiled(f *testing.F) { enginetest.FuzzSame(f, compiler, l
 // TestLoadedExamples runs actions from artefacts and compiled directly, all of
 // them in two engines: one's code must not come up under another's name.
 func TestLoadedExamples(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles Go four times, which takes the race detector minutes")
+	}
 	t.Parallel()
 	config := engine.Config{HostFuncs: sandbox.HostFuncs(), CheckResets: true}
 	compiled, err := compiler(t.Context(), config)
@@ -56,14 +59,10 @@ func TestLoadedExamples(t *testing.T) {
 	t.Cleanup(func() {
 		assert.NoError(t, errors.Join(compiled.Close(context.Background()), loaded.Close(context.Background())))
 	})
-	inputs := map[string]string{
+	for name, input := range map[string]string{
 		"add":   `{"param1": 3, "param2": 4}`,
 		"prime": `{"upperBound": 300}`,
-	}
-	if testing.Short() { // each is compiled twice, which takes the race detector a minute
-		delete(inputs, "prime")
-	}
-	for name, input := range inputs {
+	} {
 		t.Run(name, func(t *testing.T) {
 			binary := guesttest.Build(t, "wasmwhisk/examples/"+name, guest.Reactor)
 			want := act(t, compiled, binary, input)
