@@ -121,6 +121,9 @@ func (e *evaluation) start(ctx context.Context) error {
 		return fmt.Errorf("start %s: %w", e.config.Floor.Name(), err)
 	}
 	e.targets = append(e.targets, e.config.Floor)
+	e.run.Targets = append(e.run.Targets, result.Target{
+		Name: e.config.Floor.Name(), Description: e.config.Floor.Description(), Floor: true,
+	})
 	for _, t := range e.config.Targets {
 		said := result.Target{Name: t.Name(), Description: t.Description(), Reference: slices.Contains(e.config.References, t.Name())}
 		e.say("starting " + t.Name())

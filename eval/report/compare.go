@@ -298,8 +298,8 @@ func (c Comparison) HTML(w io.Writer) error {
 
 func (c Comparison) groups() []group {
 	var all []group
-	if clear := c.clear(); len(clear) > 0 {
-		all = append(all, group{Experiment: "changed", Title: "What changed", Several: true, Changes: clear})
+	if differences := c.differences(); len(differences) > 0 {
+		all = append(all, group{Experiment: "changed", Title: "What changed", Several: true, Changes: differences})
 	}
 	for _, section := range c.A.Sections {
 		g := group{Experiment: section.Name, Title: section.Title}
@@ -315,11 +315,11 @@ func (c Comparison) groups() []group {
 	return all
 }
 
-// clear are the changes that are differences, the greatest first.
-func (c Comparison) clear() []Change {
-	clear := slices.DeleteFunc(slices.Clone(c.Changes), func(ch Change) bool { return !ch.Clear() })
-	slices.SortStableFunc(clear, func(a, b Change) int { return cmp.Compare(math.Abs(b.doublings()), math.Abs(a.doublings())) })
-	return clear
+// differences are the changes that are clear, the greatest first.
+func (c Comparison) differences() []Change {
+	clearly := slices.DeleteFunc(slices.Clone(c.Changes), func(ch Change) bool { return !ch.Clear() })
+	slices.SortStableFunc(clearly, func(a, b Change) int { return cmp.Compare(math.Abs(b.doublings()), math.Abs(a.doublings())) })
+	return clearly
 }
 
 // doublings are how often a quantity became twice as great.
