@@ -74,6 +74,9 @@ func TestAnswersBeforeItIsCompiled(t *testing.T) {
 	}
 	inits.Wait()
 	require.EqualValues(t, 1, cache.Stats().Interpreted)
+	if testing.Short() {
+		return // what follows waits for the compiler, which takes the race detector minutes
+	}
 	require.Eventually(t, func() bool {
 		r := f.run(f.multiplexed+"/c0", `{"param1":3,"param2":4}`)
 		require.Equal(t, `{"result":7}`, r.body)

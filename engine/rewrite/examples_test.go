@@ -25,6 +25,9 @@ func TestExamples(t *testing.T) {
 		"hello": `{"name": "Ada"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "add" {
+				t.Skip("interprets Go, which takes the race detector a minute")
+			}
 			t.Parallel()
 			binary := guesttest.Build(t, "wasmwhisk/examples/"+name, guest.Reactor)
 			r := newRuntime(t, wazero.NewRuntimeConfigInterpreter())
