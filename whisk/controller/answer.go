@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -97,7 +99,24 @@ func (c *Controller) fail(err error, e echo.Context) {
 		c.config.Logger.Error("request failed", slog.String("path", e.Path()),
 			slog.String("transaction", transactionOf(e)), slog.Any("error", err))
 	}
+	if answer.status == http.StatusTooManyRequests {
+		holdUp(e.Request().Context())
+	}
 	_ = sendJSON(e, answer.status, errorBody{answer.message, transactionOf(e)})
+}
+
+// refusalTakes is how long somebody waits to hear that it was too much.
+const refusalTakes = 10 * time.Millisecond
+
+// holdUp keeps whoever asks for too much from asking again at once: a flood that is
+// refused as fast as it comes takes the processors from everybody else.
+func holdUp(ctx context.Context) {
+	timer := time.NewTimer(refusalTakes)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // sendJSON answers with the JSON of v.

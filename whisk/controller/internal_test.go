@@ -1,10 +1,15 @@
 package controller
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -18,6 +23,35 @@ func TestOnLoopback(t *testing.T) {
 		"10.0.0.1:80": false, "[::ffff:8.8.8.8]:80": false, "[::ffff:127.0.0.1]:80": true, "@": false, "": false,
 	} {
 		assert.Equal(t, want, onLoopback(&http.Request{RemoteAddr: address}), "onLoopback(%q)", address)
+	}
+}
+
+// TestRefusalsOfTooMuchTakeAMoment: unless the client has left.
+func TestRefusalsOfTooMuchTakeAMoment(t *testing.T) {
+	t.Parallel()
+	left, leave := context.WithCancel(context.Background())
+	leave()
+	for _, c := range []struct {
+		name string
+		ctx  context.Context
+		kind whisk.ErrorKind
+		want time.Duration
+	}{
+		{"too much", context.Background(), whisk.TooManyRequests, refusalTakes},
+		{"too much, of one who left", left, whisk.TooManyRequests, 0},
+		{"something else", context.Background(), whisk.BadRequest, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				answer := httptest.NewRecorder()
+				request := httptest.NewRequestWithContext(c.ctx, http.MethodPost, "/", nil)
+				began := time.Now()
+				(&Controller{}).fail(whisk.Errorf(c.kind, "No."), echo.New().NewContext(request, answer))
+				assert.Equal(t, c.want, time.Since(began), "time until the answer")
+				assert.Equal(t, c.kind.HTTPStatus(), answer.Code)
+			})
+		})
 	}
 }
 
