@@ -80,6 +80,7 @@ func testCases() []testCase {
 
 		{name: "malformed modules are refused", run: testMalformed},
 		{name: "invalid modules are refused", run: testInvalid},
+		{name: "features that nobody asked for are refused", run: testBeyond},
 		{name: "modules that lie about sizes are refused", run: testLies},
 		{name: "every prefix of a module", run: testPrefixes},
 		{name: "every flipped bit of a module", run: testBitFlips},

@@ -104,6 +104,37 @@ func testInvalid(t *testing.T, e *env) {
 	}
 }
 
+// testBeyond has what toolchains do not need, and what no engine shall bring along:
+// proposals past WebAssembly 2.0, each in the smallest module.
+func testBeyond(t *testing.T, e *env) {
+	function := section(1, "\x01\x60\x00\x00") + section(3, "\x01\x00")
+	code := func(body string) string {
+		return section(10, "\x01"+string(rune(len(body)+2))+"\x00"+body+"\x0b")
+	}
+	for name, sections := range map[string]string{
+		"memory of 64 bits":     section(5, "\x01\x04\x01"),
+		"shared memory":         section(5, "\x01\x03\x01\x02"),
+		"two memories":          section(5, "\x02\x00\x01\x00\x01"),
+		"small pages":           section(5, "\x01\x08\x01\x00"),
+		"table of 64 bits":      section(4, "\x01\x70\x04\x01"),
+		"exceptions":            section(1, "\x01\x60\x00\x00") + section(13, "\x01\x00\x00"),
+		"recursive types":       section(1, "\x01\x4e\x01\x60\x00\x00"),
+		"structures":            section(1, "\x01\x5f\x00"),
+		"typed references":      section(1, "\x02\x60\x00\x00\x60\x01\x64\x00\x00"),
+		"a tail call":           function + code("\x12\x00"),
+		"a tail call, indirect": section(1, "\x01\x60\x00\x00") + section(3, "\x01\x00") + section(4, "\x01\x70\x00\x01") + code("\x41\x00\x13\x00\x00"),
+		"a catch":               function + code("\x1f\x40\x00\x0b"),
+		"atomics":               function + section(5, "\x01\x00\x01") + code("\xfe\x03\x00"),
+		"relaxed vectors":       function + code("\x41\x00\xfd\x0f\x41\x00\xfd\x0f\xfd\x80\x02\x1a"),
+		"wide arithmetic":       function + code("\x42\x00\x42\x00\xfc\x15\x1a\x1a"),
+	} {
+		e.hostile(t, name, func(t *testing.T) {
+			e.requireRefusedBinary(t, []byte("\x00asm\x01\x00\x00\x00"+sections))
+		})
+	}
+	e.hostile(t, "a component", func(t *testing.T) { e.requireRefusedBinary(t, []byte("\x00asm\x0d\x00\x01\x00")) })
+}
+
 // testLies has counts and sizes for which a trusting decoder allocates more
 // than the machine has.
 func testLies(t *testing.T, e *env) {
