@@ -118,7 +118,7 @@ func (g *Generator) Close() error {
 		return nil
 	}
 	g.closed = true
-	const patience = 5 * time.Second
+	const patience = 30 * time.Second
 	_ = g.stdin.Close()
 	kill := time.AfterFunc(patience, func() { _ = g.cmd.Process.Kill() })
 	defer kill.Stop()

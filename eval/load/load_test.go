@@ -33,9 +33,18 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+func executable(tb testing.TB) string {
+	tb.Helper()
+	name, err := os.Executable()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return name
+}
+
 func start(t *testing.T) *load.Generator {
 	t.Helper()
-	g, err := load.Start(t.Context(), []string{"env", "GENERATOR=1", os.Args[0]})
+	g, err := load.Start(t.Context(), []string{"env", "GENERATOR=1", "GORACE=atexit_sleep_ms=0", executable(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,13 +212,16 @@ func TestFailuresAreSamples(t *testing.T) {
 		}
 		constant(w, r)
 	})
-	for _, c := range []struct{ url, want string }{
-		{gone.URL, "connection refused"},
-		{url + "/hangup", "connection closed"},
-		{url + "/slow", "timeout"},
-		{url + "/wrong", "status 502"},
+	for _, c := range []struct {
+		url, want string
+		timeout   time.Duration
+	}{
+		{gone.URL, "connection refused", 0},
+		{url + "/hangup", "connection closed", 0},
+		{url + "/slow", "timeout", time.Second},
+		{url + "/wrong", "status 502", 0},
 	} {
-		res := run(t, load.Plan{Operations: []load.Operation{get(c.url)}, Sequence: []int{0}, Clients: 1, Timeout: time.Second})
+		res := run(t, load.Plan{Operations: []load.Operation{get(c.url)}, Sequence: []int{0}, Clients: 1, Timeout: c.timeout})
 		if got := failures(res); !slices.Equal(got, []string{c.want}) {
 			t.Errorf("failures of %s: %q, want %q", c.url, got, c.want)
 		}
