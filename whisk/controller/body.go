@@ -26,7 +26,7 @@ const typeWasm = "application/wasm"
 
 // receiver reads the bodies of requests, within limits.
 type receiver struct {
-	timeout time.Duration
+	timeout time.Duration // from a request's header to the end of its body
 
 	mu   sync.Mutex
 	free int64 // of what large bodies may take together
@@ -77,18 +77,27 @@ func (r *receiver) receive(c echo.Context, limit int64) (body []byte, release fu
 	return body, release, nil
 }
 
-// read has the client send its body within the time allowed, which is taken
-// back then: what follows may take longer.
-func (r *receiver) read(c echo.Context, limit int64) ([]byte, error) {
-	conn := http.NewResponseController(c.Response())
-	if err := conn.SetReadDeadline(time.Now().Add(r.timeout)); err != nil {
-		return nil, err
+// timely has a client send its body within the time allowed, whether a handler
+// reads that or not: net/http reads what is left of a small one before it answers.
+func (r *receiver) timely(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Request().ContentLength != 0 {
+			if err := http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(r.timeout)); err != nil {
+				return err
+			}
+		}
+		return next(c)
 	}
+}
+
+// read takes a body, and the bound on its time back then: what follows may take
+// longer.
+func (r *receiver) read(c echo.Context, limit int64) ([]byte, error) {
 	body, err := readAll(c.Request(), limit)
 	if err != nil {
 		return nil, err
 	}
-	return body, conn.SetReadDeadline(time.Time{})
+	return body, http.NewResponseController(c.Response()).SetReadDeadline(time.Time{})
 }
 
 // readAll believes the length that was told up to trustedBytes, and beyond once

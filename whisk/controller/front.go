@@ -24,7 +24,7 @@ func (c *Controller) newFront() *echo.Echo {
 	front := echo.New()
 	front.HideBanner, front.HidePort = true, true
 	front.HTTPErrorHandler = c.fail
-	front.Use(c.metrics.observed, transaction, c.recovering(), short, shared, c.authenticated)
+	front.Use(c.metrics.observed, transaction, c.recovering(), c.bodies.timely, short, shared, c.authenticated)
 	for _, r := range c.routes() {
 		c.register(front, r)
 	}

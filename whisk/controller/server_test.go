@@ -99,6 +99,21 @@ func TestSlowBodiesEnd(t *testing.T) {
 	assert.Equal(t, "HTTP/1.1 400", s.begin(100))
 }
 
+// TestBodiesThatNobodyReads: what is refused by its header has its answer, and its
+// connection an end, also when the body never comes.
+func TestBodiesThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(c *controller.Config) { c.HTTP.Body = 10 * time.Millisecond })
+	conn, err := net.Dial("tcp", s.url[len("http://"):])
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	_, err = fmt.Fprintf(conn, "POST /api/v1/namespaces/_/actions/a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n{")
+	require.NoError(t, err)
+	answer, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), "HTTP/1.1 401 Unauthorized\r\n")
+}
+
 func TestLargeBodiesAreRefusedBeforeTheyCome(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
