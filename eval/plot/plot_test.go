@@ -125,6 +125,32 @@ func checkScale(t *testing.T, s scale, values []float64) {
 	}
 }
 
+func TestTightScale(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		places []float64
+		log    bool
+		at     []float64
+	}{
+		{"ends at the ends", []float64{1, 2, 5}, false, []float64{0, 25, 100}},
+		{"logarithmic", []float64{1, 10, 100}, true, []float64{0, 50, 100}},
+		{"one in the middle", []float64{3}, false, []float64{50}},
+		{"one in the middle, logarithmic", []float64{2}, true, []float64{50}},
+		{"one at zero", []float64{0}, false, []float64{50}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := tight(tt.places, tt.log).across(0, 100)
+			for i, x := range tt.places {
+				if got := s.at(x); math.Abs(got-tt.at[i]) > 1e-9 {
+					t.Errorf("tight(%v).at(%v) = %v, want %v", tt.places, x, got, tt.at[i])
+				}
+			}
+		})
+	}
+}
+
 func TestLooks(t *testing.T) {
 	t.Parallel()
 	targets := []result.Target{{Name: "floor", Floor: true}}

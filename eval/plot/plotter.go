@@ -57,6 +57,11 @@ func (p *Plotter) DrawFile(f result.Figure, series []result.Series) *Drawing {
 // draw adds a figure below what is there.
 func (p *Plotter) draw(d *Drawing, f result.Figure, series []result.Series) {
 	panels := p.inSight(f, Panels(f, series))
+	if f.Variant != "" { // which its title says
+		for i := range panels {
+			panels[i].Variant = ""
+		}
+	}
 	switch {
 	case len(panels) == 0:
 		d.text(inkMuted, point{0, d.Height + 20}, start, normal, "Nothing was measured.")

@@ -55,8 +55,11 @@ func tight(places []float64, log bool) scale {
 	if s.log {
 		places = slices.DeleteFunc(slices.Clone(places), func(v float64) bool { return v <= 0 })
 	}
-	if len(places) > 1 {
+	switch {
+	case len(places) > 1:
 		s.lo, s.hi = places[0], places[len(places)-1]
+	case len(places) == 1 && !s.log: // in the middle
+		s.lo, s.hi = places[0]-1, places[0]+1
 	}
 	return s
 }
