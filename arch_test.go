@@ -29,9 +29,10 @@ var layers = []struct{ pkg, mayImport string }{
 	{"engine/abi", "engine"},
 
 	// Drivers, and the suite that holds them to the contract.
-	{"engines/wasmtime", "engine engine/rewrite"},
+	{"engines/internal/face", "engine engine/rewrite"},
+	{"engines/wasmtime", "engine engine/rewrite engines/internal/face"},
 	{"engines/wazero", "engine engine/wasi engine/rewrite"},
-	{"engines/wasmer", "engine engine/rewrite"},
+	{"engines/wasmer", "engine engine/rewrite engines/internal/face"},
 	{"engines/wasmer/worker", "engine engine/enginebench engine/sandbox engine/worker engines/wasmer precompile"},
 	{"engine/enginetest", "engine/... internal/wat"},
 

@@ -8,7 +8,6 @@ package wasmer
 import "C"
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,6 +16,7 @@ import (
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/rewrite"
+	"wasmwhisk/engines/internal/face"
 )
 
 // code is a binary as it is compiled, and what the rewriter has to say of it.
@@ -64,40 +64,13 @@ func (c code) fixed() error {
 }
 
 // imports fails for a module that imports anything but functions.
-func (c code) imports() (imports []engine.Import, err error) {
+func (c code) imports() ([]engine.Import, error) {
 	for _, i := range c.Imports {
 		if i.Kind != rewrite.KindFunc {
 			return nil, &engine.InvalidModuleError{Err: fmt.Errorf("it imports %s.%s, which is no function", i.Module, i.Name)}
 		}
-		imports = append(imports, engine.Import{Module: i.Module, Name: i.Name, Type: *funcType(i.Type)})
 	}
-	return imports, nil
-}
-
-func (c code) exports() []engine.Export {
-	var exports []engine.Export
-	for _, x := range c.Exports {
-		switch x.Kind {
-		case rewrite.KindFunc:
-			exports = append(exports, engine.Export{Name: x.Name, Type: funcType(x.Type)})
-		case rewrite.KindMemory:
-			exports = append(exports, engine.Export{Name: x.Name})
-		}
-	}
-	slices.SortFunc(exports, func(a, b engine.Export) int { return cmp.Compare(a.Name, b.Name) })
-	return exports
-}
-
-func funcType(t rewrite.FuncType) *engine.FuncType {
-	return &engine.FuncType{Params: valueTypes(t.Params), Results: valueTypes(t.Results)}
-}
-
-func valueTypes(types []byte) []engine.ValueType {
-	out := make([]engine.ValueType, len(types))
-	for i, t := range types {
-		out[i] = engine.ValueType(t)
-	}
-	return out
+	return face.Imports(c.Interface), nil
 }
 
 // kindOf is the API's name for a type of numbers; there is none for others.
@@ -165,7 +138,7 @@ func (r *Runtime) hostsOf(m *C.wm_module, imports []rewrite.Import) ([]C.uint32_
 // checkSignatures looks at all imports of one function.
 func checkSignatures(imports []rewrite.Import, h host) error {
 	for _, imp := range imports {
-		got := funcType(imp.Type)
+		got := face.FuncType(imp.Type)
 		if imp.Module == h.module && imp.Name == h.name && !(slices.Equal(got.Params, h.kind.Params) && slices.Equal(got.Results, h.kind.Results)) {
 			return errors.New("it is imported with another signature than it has")
 		}
@@ -180,7 +153,7 @@ func (c *compiled) index() {
 	c.funcs, c.at = map[string]*engine.FuncType{}, map[string]C.size_t{}
 	for _, x := range c.Exports {
 		if x.Kind == rewrite.KindFunc {
-			t := funcType(x.Type)
+			t := face.FuncType(x.Type)
 			c.funcs[x.Name] = t
 			c.values = max(c.values, len(t.Params), len(t.Results))
 		}

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engines/internal/face"
 )
 
 // codeFactor estimates a module's memory from the size of its binary: machine
@@ -40,7 +41,7 @@ func newModule(r *Runtime, binary []byte, c code) (*module, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &module{runtime: r, binary: binary, imports: imports, exports: c.exports(), codes: map[uint32]*compiled{}}, nil
+	return &module{runtime: r, binary: binary, imports: imports, exports: face.Exports(c.Interface), codes: map[uint32]*compiled{}}, nil
 }
 
 func (m *module) Imports() []engine.Import { return m.imports }

@@ -3,7 +3,6 @@
 package wasmtime
 
 import (
-	"cmp"
 	"slices"
 
 	"wasmwhisk/engine"
@@ -49,42 +48,6 @@ func prepare(binary []byte, config engine.Config) (code, error) {
 		c.fixed = r.Uncaptured
 	}
 	return c, nil
-}
-
-func (c code) imports() []engine.Import {
-	var imports []engine.Import
-	for _, i := range c.Imports {
-		if i.Kind == rewrite.KindFunc {
-			imports = append(imports, engine.Import{Module: i.Module, Name: i.Name, Type: *funcType(i.Type)})
-		}
-	}
-	return imports
-}
-
-func (c code) exports() []engine.Export {
-	var exports []engine.Export
-	for _, x := range c.Exports {
-		switch x.Kind {
-		case rewrite.KindFunc:
-			exports = append(exports, engine.Export{Name: x.Name, Type: funcType(x.Type)})
-		case rewrite.KindMemory:
-			exports = append(exports, engine.Export{Name: x.Name})
-		}
-	}
-	slices.SortFunc(exports, func(a, b engine.Export) int { return cmp.Compare(a.Name, b.Name) })
-	return exports
-}
-
-func funcType(t rewrite.FuncType) *engine.FuncType {
-	return &engine.FuncType{Params: valueTypes(t.Params), Results: valueTypes(t.Results)}
-}
-
-func valueTypes(types []byte) []engine.ValueType {
-	out := make([]engine.ValueType, len(types))
-	for i, t := range types {
-		out[i] = engine.ValueType(t)
-	}
-	return out
 }
 
 // numeric tells whether values of the types are what they seem: raw bits of a

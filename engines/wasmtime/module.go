@@ -16,6 +16,7 @@ import (
 	wasmtime "github.com/bytecodealliance/wasmtime-go/v44"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engines/internal/face"
 )
 
 // module is compiled code with what its instances start from.
@@ -57,8 +58,8 @@ func newModule(r *Runtime, compiled *wasmtime.Module, c code) *module {
 		runtime:  r,
 		compiled: compiled,
 		code:     c,
-		imports:  c.imports(),
-		exports:  c.exports(),
+		imports:  face.Imports(c.Interface),
+		exports:  face.Exports(c.Interface),
 		funcs:    map[string]*function{},
 		size:     c.size,
 		globals:  newGlobals(c.Globals),
