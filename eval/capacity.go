@@ -38,7 +38,7 @@ func capacity() experiment {
 // climb tries rates, from a quarter of what a closed loop reaches.
 func climb(s scale) func(context.Context, *bench) error {
 	return func(ctx context.Context, b *bench) error {
-		invoke, err := b.warm(ctx, target.Action{Name: b.names(1)[0], Program: "add", Size: target.Small})
+		invoke, err := b.warm(ctx, target.Action{Name: b.names(1)[0], Program: target.Add, Size: target.Small})
 		if err != nil {
 			return err
 		}

@@ -34,12 +34,7 @@ func coldStart() experiment {
 				"Module in memory: another action has the same code and has run. " +
 				"Latency is that of /init and /run together, or of one blocking invocation; " +
 				"initialization is /init, or waitTime and initTime of the record.",
-			Figures: []result.Figure{
-				{Name: "cold-start", Title: "First activation of code never seen", Kind: result.Lines, Metric: latency, Variant: neverSeen, Log: true},
-				{Name: "cold-start-disk", Title: "First activation, artefact on disk", Kind: result.Lines, Metric: latency, Variant: onDisk, Log: true},
-				{Name: "cold-start-memory", Title: "First activation, module in memory", Kind: result.Lines, Metric: latency, Variant: inMemory, Log: true},
-				{Name: "cold-start-init", Title: "Initialization of code never seen", Kind: result.Lines, Metric: initialization, Variant: neverSeen, Log: true},
-			},
+			Figures: append(coldFigures(target.Large, "a Go program of 3 MB"), coldFigures(target.Small, "a program of 1 KB")...),
 		},
 		axis:   "concurrent activations",
 		trials: coldTrials,
@@ -47,26 +42,37 @@ func coldStart() experiment {
 }
 
 func coldTrials(s scale) []trial {
-	sizes := map[string]target.Size{"": target.Large}
-	if s.coldOfSmall {
-		sizes[", small"] = target.Small
-	}
 	var trials []trial
 	for _, n := range s.cold {
-		for _, suffix := range []string{"", ", small"} {
-			size, ok := sizes[suffix]
-			if !ok {
-				continue
-			}
+		for _, size := range s.coldSizes {
 			c := cold{size: size, n: n}
 			trials = append(trials,
-				trial{variant: neverSeen + suffix, x: float64(n), measure: c.neverSeen},
-				trial{variant: onDisk + suffix, x: float64(n), measure: c.onDisk, fits: hasState},
-				trial{variant: inMemory + suffix, x: float64(n), measure: c.inMemory, fits: hasState},
+				trial{variant: ofSize(neverSeen, size), x: float64(n), measure: c.neverSeen},
+				trial{variant: ofSize(onDisk, size), x: float64(n), measure: c.onDisk, fits: hasState},
+				trial{variant: ofSize(inMemory, size), x: float64(n), measure: c.inMemory, fits: hasState},
 			)
 		}
 	}
 	return trials
+}
+
+func ofSize(known string, s target.Size) string { return known + ", " + string(s) }
+
+// coldFigures are those of code of a size.
+func coldFigures(s target.Size, what string) []result.Figure {
+	name := "cold-start-" + string(s)
+	figure := func(suffix, title, metric, known string) result.Figure {
+		return result.Figure{
+			Name: name + suffix, Title: title + ", " + what, Kind: result.Lines,
+			Metric: metric, Variant: ofSize(known, s), Log: true,
+		}
+	}
+	return []result.Figure{
+		figure("", "First activation of code never seen", latency, neverSeen),
+		figure("-disk", "First activation, artefact on disk", latency, onDisk),
+		figure("-memory", "First activation, module in memory", latency, inMemory),
+		figure("-init", "Initialization of code never seen", initialization, neverSeen),
+	}
 }
 
 // hasState tells whether a target may know code that it has seen.
@@ -80,9 +86,9 @@ type cold struct {
 
 func (c cold) action(name, code string) target.Action {
 	if c.size == target.Small {
-		return target.Action{Name: name, Program: "add", Size: c.size, Code: code}
+		return target.Action{Name: name, Program: target.Add, Size: c.size, Code: code}
 	}
-	return target.Action{Name: name, Program: "hash", Size: c.size, Code: code, Input: hashInput(1000)}
+	return target.Action{Name: name, Program: target.Hash, Size: c.size, Code: code, Input: hashInput(1000)}
 }
 
 func hashInput(iterations int) string {
@@ -110,7 +116,7 @@ func (c cold) neverSeen(ctx context.Context, b *bench) error {
 func (c cold) onDisk(ctx context.Context, b *bench) error {
 	codes := b.names(c.n)
 	for _, code := range codes {
-		if _, err := b.warm(ctx, c.action(code, code)); err != nil {
+		if _, err := b.first(ctx, c.action(code, code)); err != nil {
 			return err
 		}
 	}
@@ -123,9 +129,6 @@ func (c cold) onDisk(ctx context.Context, b *bench) error {
 func (c cold) inMemory(ctx context.Context, b *bench) error {
 	code := b.names(1)[0]
 	if _, err := b.warm(ctx, c.action(code, code)); err != nil {
-		return err
-	}
-	if err := b.target.Settle(ctx); err != nil {
 		return err
 	}
 	codes := make([]string, c.n)

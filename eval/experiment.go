@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"wasmwhisk/eval/load"
@@ -93,8 +94,16 @@ func (e *evaluation) make(ctx context.Context, w work, rounds int) (err error) {
 	section := w.experiment.Section
 	section.Partial = ctx.Err() != nil
 	section.Series = recorder.Series()
+	section.Figures = slices.DeleteFunc(slices.Clone(section.Figures), func(f result.Figure) bool { return !shows(f, section.Series) })
 	e.run.Sections = append(e.run.Sections, section)
 	return nil
+}
+
+// shows tells whether there is anything in a figure.
+func shows(f result.Figure, all []result.Series) bool {
+	return slices.ContainsFunc(all, func(s result.Series) bool {
+		return s.Metric == f.Metric && (f.Variant == "" || f.Variant == s.Variant)
+	})
 }
 
 // inTurn has the targets of each condition begin with another one in each round.
@@ -194,8 +203,18 @@ func (b *bench) deploy(ctx context.Context, a target.Action) (*target.Deployed, 
 	return d, nil
 }
 
-// warm deploys an action and runs it, so that what comes next finds it warm.
+// warm has an action run as it runs after a while: it has begun, and nothing is
+// compiled any more.
 func (b *bench) warm(ctx context.Context, a target.Action) (load.Operation, error) {
+	invoke, err := b.first(ctx, a)
+	if err != nil {
+		return load.Operation{}, err
+	}
+	return invoke, b.target.Settle(ctx)
+}
+
+// first deploys an action and runs it once.
+func (b *bench) first(ctx context.Context, a target.Action) (load.Operation, error) {
 	d, err := b.deploy(ctx, a)
 	if err != nil {
 		return load.Operation{}, err

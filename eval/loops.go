@@ -21,12 +21,12 @@ const blockTime = 300 * time.Millisecond
 
 // hash is the action that computes.
 func (s scale) hash(name string) target.Action {
-	return target.Action{Name: name, Program: "hash", Size: target.Large, Input: hashInput(s.iterations)}
+	return target.Action{Name: name, Program: target.Hash, Size: target.Large, Input: hashInput(s.iterations)}
 }
 
 // block is the action that waits.
 func block(name string) target.Action {
-	return target.Action{Name: name, Program: "block", Size: target.Large}
+	return target.Action{Name: name, Program: target.Block, Size: target.Large}
 }
 
 func concurrency() experiment {
@@ -222,7 +222,7 @@ func burst() experiment {
 		},
 		trials: func(s scale) []trial {
 			return []trial{{measure: func(ctx context.Context, b *bench) error {
-				invoke, err := b.warm(ctx, target.Action{Name: b.names(1)[0], Program: "add", Size: target.Small})
+				invoke, err := b.warm(ctx, target.Action{Name: b.names(1)[0], Program: target.Add, Size: target.Small})
 				if err != nil {
 					return err
 				}
@@ -253,7 +253,7 @@ func cpu() experiment {
 			heavy := s
 			heavy.iterations *= 5
 			sieve := func(name string) target.Action {
-				return target.Action{Name: name, Program: "prime", Size: target.Large, Input: fmt.Sprintf(`{"upperBound":%d}`, s.sieve)}
+				return target.Action{Name: name, Program: target.Prime, Size: target.Large, Input: fmt.Sprintf(`{"upperBound":%d}`, s.sieve)}
 			}
 			return []trial{
 				{variant: "BLAKE3", measure: closed(heavy.hash, 1, s.window), fits: hasState},

@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -97,11 +98,11 @@ func (b *Builder) build(ctx context.Context, form Form, a Action) ([]byte, error
 		return nil, err
 	}
 	if a.Size == Medium {
-		binary, err := guest.CompileC(ctx, filepath.Join(dir, "c", "add.c"))
+		module, err := guest.CompileC(ctx, filepath.Join(dir, "c", "add.c"))
 		if errors.Is(err, guest.ErrNoClang) {
 			return nil, errors.Join(ErrNoProgram, err)
 		}
-		return binary, err
+		return module, err
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "wat", "add.wat"))
 	if err != nil {
@@ -145,7 +146,7 @@ func mark(form Form, code []byte, text string) []byte {
 	switch form {
 	case Wasm:
 		const name = "\x04eval"
-		return append(append(marked, 0, byte(len(name)+len(text))), name+text...)
+		return append(binary.AppendUvarint(append(marked, 0), uint64(len(name)+len(text))), name+text...)
 	case Script:
 		return append(marked, "\n// "+text+"\n"...)
 	}

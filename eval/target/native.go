@@ -107,8 +107,12 @@ func (p *proxy) init(c echo.Context) error {
 		}
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	earlier := p.actions[id]
 	p.actions[id] = made
+	p.mu.Unlock()
+	if earlier != nil && earlier.loop != nil {
+		earlier.loop.close()
+	}
 	return c.JSONBlob(http.StatusOK, []byte(`{"ok":true}`))
 }
 
@@ -138,7 +142,11 @@ func (p *program) ask(ctx context.Context, body []byte) ([]byte, error) {
 	if err := json.Unmarshal(body, &asked); err != nil {
 		return nil, err
 	}
-	out, err := p.start(ctx, string(asked.Value))
+	var out []byte
+	err := whenFree(ctx, func() (err error) {
+		out, err = exec.CommandContext(ctx, p.path, string(asked.Value)).Output()
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -146,17 +154,17 @@ func (p *program) ask(ctx context.Context, body []byte) ([]byte, error) {
 	return lines[len(lines)-1], nil
 }
 
-// start runs the program. A program that another start of a process still has
-// open for writing is busy for a moment.
-func (p *program) start(ctx context.Context, event string) ([]byte, error) {
+// whenFree starts a program by start. One that another start of a process has
+// inherited open for writing is busy for a moment.
+func whenFree(ctx context.Context, start func() error) error {
 	for {
-		out, err := exec.CommandContext(ctx, p.path, event).Output()
+		err := start()
 		if !errors.Is(err, syscall.ETXTBSY) {
-			return out, err
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -202,7 +210,15 @@ type loop struct {
 	out     *os.File
 }
 
-func startLoop(ctx context.Context, path string) (*loop, error) {
+func startLoop(ctx context.Context, path string) (l *loop, err error) {
+	err = whenFree(ctx, func() error {
+		l, err = newLoop(ctx, path)
+		return err
+	})
+	return l, err
+}
+
+func newLoop(ctx context.Context, path string) (*loop, error) {
 	answers, results, err := os.Pipe()
 	if err != nil {
 		return nil, err
