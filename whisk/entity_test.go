@@ -394,6 +394,12 @@ func FuzzAppendJSON(f *testing.F) {
 		require.NoError(t, err)
 		assert.Equal(t, string(want), string(s.AppendJSON(nil)), "AppendJSON of %+v", s)
 
+		if got, ok := s.Annotations.Text(text); assert.True(t, ok, "Text(%q)", text) {
+			var plain string
+			require.NoError(t, json.Unmarshal(value, &plain))
+			assert.Equal(t, plain, got, "Text(%q)", text)
+		}
+
 		limits := ActionLimits{Timeout: time.Duration(small) * time.Millisecond, MemoryMB: small, Instances: small}
 		var put map[string]int64
 		require.NoError(t, json.Unmarshal(limits.AppendJSON(nil), &put))

@@ -55,6 +55,9 @@ func (p Parameters) Truthy(key string) bool {
 // Text gives the value of a key when it is a string.
 func (p Parameters) Text(key string) (string, bool) {
 	value, _ := p.Get(key)
+	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' && isPlain(string(value[1:n-1])) {
+		return string(value[1 : n-1]), true // as it is with nearly all
+	}
 	var s string
 	if len(value) == 0 || value[0] != '"' || json.Unmarshal(value, &s) != nil {
 		return "", false
