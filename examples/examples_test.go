@@ -64,9 +64,6 @@ func TestExamples(t *testing.T) {
 	for _, e := range allExamples(t) {
 		for _, mode := range guesttest.Modes() {
 			t.Run(e.name+" as "+string(mode), func(t *testing.T) {
-				if testing.Short() && mode != guest.Reactor {
-					t.Skip("compiles Go, which takes the race detector half a minute")
-				}
 				t.Parallel()
 				tpl := newTemplate(t, rt, build(t, e.name, mode), e.granted)
 				assert.Equal(t, abi.Name(mode), tpl.Contract())
