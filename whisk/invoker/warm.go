@@ -3,6 +3,7 @@ package invoker
 import (
 	"container/list"
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -65,8 +66,7 @@ func (w *warmActions) has(key, revision string) bool {
 func (w *warmActions) await(ctx context.Context, a *warmAction, first bool, provide makeFunc) (*warmAction, action.Trial, error) {
 	var trial action.Trial
 	if first {
-		a.made, trial, a.err = provide(ctx)
-		close(a.ready)
+		trial = a.make(ctx, provide)
 	}
 	select {
 	case <-a.ready:
@@ -80,6 +80,18 @@ func (w *warmActions) await(ctx context.Context, a *warmAction, first bool, prov
 		return nil, trial, a.err
 	}
 	return a, trial, nil
+}
+
+// make makes the action. A panic is an error: of all who wait for it, too.
+func (a *warmAction) make(ctx context.Context, provide makeFunc) (trial action.Trial) {
+	defer close(a.ready)
+	defer func() {
+		if v := recover(); v != nil {
+			a.err = fmt.Errorf("panicked: %v", v)
+		}
+	}()
+	a.made, trial, a.err = provide(ctx)
+	return trial
 }
 
 // join makes the caller a user of the action of a key, and tells whether it has

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -65,7 +66,7 @@ func (b *batch) do(ctx context.Context, r rows) error {
 // lead writes what has gathered by the time it has the turn.
 func (b *batch) lead(ctx context.Context) {
 	var entries []*entry
-	err := b.db.writer.transaction(ctx, func(ctx context.Context, s *statements) error {
+	err := b.transaction(ctx, func(ctx context.Context, s *statements) error {
 		b.gather()
 		entries = b.take()
 		return b.insert(ctx, s, together(entries))
@@ -80,6 +81,17 @@ func (b *batch) lead(ctx context.Context) {
 	for _, e := range entries {
 		e.settle(err)
 	}
+}
+
+// transaction turns a panic into an error: the others would wait for whoever
+// leads, without end.
+func (b *batch) transaction(ctx context.Context, fn func(context.Context, *statements) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panicked: %v", v)
+		}
+	}()
+	return b.db.writer.transaction(ctx, fn)
 }
 
 // gatherAtMost is a fraction of what a disk takes for a commit.
@@ -143,7 +155,7 @@ func (b *batch) insert(ctx context.Context, s *statements, r rows) error {
 // one is no other's error.
 func (b *batch) separate(ctx context.Context, entries []*entry) {
 	for _, e := range entries {
-		e.settle(b.db.writer.transaction(ctx, func(ctx context.Context, s *statements) error {
+		e.settle(b.transaction(ctx, func(ctx context.Context, s *statements) error {
 			return b.insert(ctx, s, e.rows)
 		}))
 	}

@@ -221,3 +221,14 @@ func TestManyRowsAtOnce(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, total, got, "records, of %d", total)
 }
+
+// TestNobodyWaitsForABatchThatPanicked: the next finds the writer free.
+func TestNobodyWaitsForABatchThatPanicked(t *testing.T) {
+	t.Parallel()
+	db := openDB(t, Config{Dir: t.TempDir()})
+	insert := db.batch.activations
+	db.batch.activations = nil
+	require.ErrorContains(t, db.Append(t.Context(), ranAt(1)), "append: panicked: ")
+	db.batch.activations = insert
+	require.NoError(t, db.Append(t.Context(), ranAt(1)))
+}
