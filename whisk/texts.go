@@ -16,6 +16,7 @@ const (
 	TextAbnormalInit    = "The action did not initialize and exited unexpectedly."
 	TextAbnormalRun     = "The action did not produce a valid response and exited unexpectedly."
 	TextMemoryExhausted = "The action exhausted its memory and was aborted."
+	TextActionRemoved   = "Action could not be found or may have been deleted."
 )
 
 // TextTimedOut is the text of an activation that ran into its deadline; limit

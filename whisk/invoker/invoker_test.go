@@ -84,8 +84,8 @@ func TestOutcomes(t *testing.T) {
 			`{"error":"The action did not produce a valid response and exited unexpectedly.+"}`,
 		},
 		{
-			"code that is not there", f.action("gone", echoGuest(), func(a *whisk.Action) { a.Exec.Digest[0]++ }), whisk.InternalError,
-			`{"error":"Failed to provision resources to run the action."}`,
+			"code that is not there", f.action("gone", echoGuest(), func(a *whisk.Action) { a.Exec.Digest[0]++ }), whisk.ApplicationError,
+			`{"error":"Action could not be found or may have been deleted."}`,
 		},
 		{
 			"an annotation that makes no sense", f.action("dir", echoGuest(), func(a *whisk.Action) { a.Annotations = a.Annotations.With("dir", "tmp") }), whisk.DeveloperError,

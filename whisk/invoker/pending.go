@@ -226,6 +226,8 @@ func (i *Invoker) notReady(err error, trial action.Trial, timeout, took time.Dur
 	switch {
 	case errors.Is(err, errInterrupted):
 		e.status, e.message = whisk.InternalError, textStopped
+	case errors.Is(err, store.ErrNotFound): // by who updated or deleted it meanwhile
+		e.status, e.message = whisk.ApplicationError, whisk.TextActionRemoved
 	case errors.As(action.Failure(err, timeout), &refused):
 		e.status, e.message = whisk.DeveloperError, refused.Message
 		e.timedOut = errors.Is(err, context.DeadlineExceeded)
