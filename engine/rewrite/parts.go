@@ -18,14 +18,14 @@ const (
 // its code. Binary is the frame: the module, in which most functions only ask the
 // host for their code. They do so by the imported function
 //
-//	lower(part i32)
+//	lower(function i32)
 //
-// upon which the host instantiates [Parts.Binary of part], with the frame's
+// upon which the host instantiates a [Parts.Part] with that function, and with the frame's
 // instance as what its module FrameModule is, and everything else as for the
-// frame. That puts the function where the frame and all parts call it from
+// frame. That puts the functions of the part where the frame and all parts call it from
 // then on; who calls it from outside makes the frame ask again, for nothing.
 //
-// A part consists of one function. What Held names is not there: nobody holds a
+// What Held names is not there: nobody holds a
 // module in parts. It is safe for concurrent use.
 type Parts struct {
 	Result
@@ -48,6 +48,8 @@ const (
 	partTables  = 8
 	partBytes   = 64 << 10
 	partPlaces  = 64
+	groupBytes  = 16 << 10
+	groupLength = 32
 )
 
 // Split is Rewrite, guarded and for capture, of a module in parts. A module that
@@ -238,7 +240,7 @@ func (p *part) imported(f uint32) uint32 {
 	return index
 }
 
-// Count is how many parts there are, numbered from 0.
+// Count is how many functions the host can be asked for, at most, numbered from 0.
 func (p *Parts) Count() uint32 {
 	if p.graph == nil {
 		return 0
@@ -246,46 +248,72 @@ func (p *Parts) Count() uint32 {
 	return uint32(len(p.graph.bodies))
 }
 
-// Part gives the binary of a part, nil of one that the frame never asks for.
-func (p *Parts) Part(n uint32) []byte {
+// Group gives a function and those that it calls itself, which will probably be
+// needed, too, as far as a part may be large and they are wanted. It gives nil for
+// a function that the frame never asks for.
+func (p *Parts) Group(n uint32, wanted func(uint32) bool) []uint32 {
 	if p.w.stays(&p.graph.bodies[n]) {
 		return nil
 	}
+	group, size := []uint32{n}, len(p.graph.bodies[n].buf)
+	for _, callee := range p.graph.bodies[n].callees {
+		f := uint32(callee) - p.w.m.imports() // large for what is imported
+		if f >= p.Count() || p.w.stays(&p.graph.bodies[f]) || !wanted(f) || slices.Contains(group, f) {
+			continue
+		}
+		if size += len(p.graph.bodies[f].buf); size > groupBytes || len(group) == groupLength {
+			break
+		}
+		group = append(group, f)
+	}
+	return group
+}
+
+// Part gives a binary that has the code of functions the frame asks for.
+func (p *Parts) Part(functions []uint32) []byte {
 	m := p.w.m
-	f := m.imports() + n
 	made := &part{m: m, imports: tickImport(m), indices: map[uint32]uint32{}}
 	e := newEmitter(p.w, p.graph, newAddedTypes(m))
 	e.part = made
-	e.function(&p.graph.bodies[n])
+	var funcs, code, elements, names vector
+	for _, n := range functions {
+		e.function(&p.graph.bodies[n])
+		code.append(appendU32(nil, uint32(len(e.out))), e.out)
+		funcs.append(appendU32(nil, m.funcs[m.imports()+n]))
+	}
+	for i, n := range functions {
+		f := made.imports.n + uint32(i)
+		p.elements(&elements, n, f)
+		if name, ok := p.names[m.imports()+n]; ok {
+			names.append(appendName(appendU32(nil, f), string(name)))
+		}
+	}
 
 	var w rewriter
 	w.content[typeSection] = m.sections[typeSection].content
 	w.add(typeSection, e.types.vector)
 	w.add(importSection, p.shared)
 	w.add(importSection, made.imports)
-	w.add(funcSection, vector{1, appendU32(nil, m.funcs[f])})
-	w.add(elemSection, p.elements(n, made.imports.n))
-	w.add(codeSection, vector{1, appendName(nil, string(e.out))})
-	return w.join(p.name(f, made.imports.n))
+	w.add(funcSection, funcs)
+	w.add(elemSection, elements)
+	w.add(codeSection, code)
+	return w.join(namesOfFunctions(append(appendU32(nil, names.n), names.bytes...)))
 }
 
-// elements put a function, which is so in its part, where it is called from.
-func (p *Parts) elements(n, f uint32) vector {
-	v := vector{1, appendU32(beginElements(place{p.w.lowered(), n}, 1), f)}
+// append adds an element, which comes in pieces.
+func (v *vector) append(element ...[]byte) {
+	v.n++
+	for _, piece := range element {
+		v.bytes = append(v.bytes, piece...)
+	}
+}
+
+// elements put a function, which is f in its part, where it is called from.
+func (p *Parts) elements(v *vector, n, f uint32) {
+	v.append(appendU32(beginElements(place{p.w.lowered(), n}, 1), f))
 	for _, at := range p.places[p.w.m.imports()+n] {
-		v.n++
-		v.bytes = append(v.bytes, appendU32(beginElements(at, 1), f)...)
+		v.append(appendU32(beginElements(at, 1), f))
 	}
-	return v
-}
-
-// name is a section of names with that of one function.
-func (p *Parts) name(f, is uint32) []byte {
-	name, ok := p.names[f]
-	if !ok {
-		return nil
-	}
-	return namesOfFunctions(appendName(appendU32([]byte{1}, is), string(name)))
 }
 
 func (m *module) namesByFunction() map[uint32][]byte {

@@ -22,6 +22,7 @@ type lowering struct {
 	frame   api.Module
 	asked   []uint32 // in order, those twice that were asked for twice
 	added   map[uint32]bool
+	alone   bool // each function is a part
 }
 
 type loweringKey struct{}
@@ -35,17 +36,22 @@ func (l *lowering) add(ctx context.Context, n uint32) {
 	if l.added[n] {
 		return
 	}
-	l.added[n] = true
+	group := l.parts.Group(n, func(f uint32) bool { return !l.alone && !l.added[f] })
+	for _, f := range group {
+		l.added[f] = true
+	}
 	ctx = experimental.WithImportResolver(ctx, func(name string) api.Module {
 		if name == rewrite.FrameModule {
 			return l.frame
 		}
 		return nil
 	})
-	if _, err := l.runtime.InstantiateWithConfig(ctx, l.parts.Part(n), anonymous()); err != nil {
+	if _, err := l.runtime.InstantiateWithConfig(ctx, l.parts.Part(group), anonymous()); err != nil {
 		panic(fmt.Errorf("part %d: %w", n, err))
 	}
 }
+
+func everything(uint32) bool { return true }
 
 func split(t testing.TB, binary []byte) *rewrite.Parts {
 	t.Helper()
@@ -111,7 +117,7 @@ func TestPartsAreAskedForWhenTheyAreCalled(t *testing.T) {
 		ctx, l := newLowering(r, parts)
 		s, err := instantiate(ctx, r, parts.Binary, parts.Guard)
 		require.NoError(t, err)
-		l.frame = s.Module
+		l.frame, l.alone = s.Module, true
 		for _, tc := range []struct {
 			export string
 			want   uint64

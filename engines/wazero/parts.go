@@ -22,8 +22,14 @@ type parts struct {
 	source  *rewrite.Parts
 
 	mu    sync.Mutex
-	made  map[uint32]wazero.CompiledModule
+	made  map[uint32]*part // by function
 	users int
+}
+
+// part is the code of one function and others that it calls.
+type part struct {
+	functions []uint32
+	compiled  wazero.CompiledModule
 }
 
 // newParts gives nil for a module that is in one piece.
@@ -31,7 +37,7 @@ func newParts(r *Runtime, source *rewrite.Parts) *parts {
 	if source == nil || source.Count() == 0 {
 		return nil
 	}
-	return &parts{runtime: r, source: source, made: map[uint32]wazero.CompiledModule{}, users: 1}
+	return &parts{runtime: r, source: source, made: map[uint32]*part{}, users: 1}
 }
 
 func (p *parts) retain() {
@@ -48,32 +54,39 @@ func (p *parts) release(ctx context.Context) error {
 		return nil
 	}
 	var errs []error
-	for _, m := range p.made {
-		errs = append(errs, m.Close(ctx))
+	for n, part := range p.made {
+		if n == part.functions[0] {
+			errs = append(errs, part.compiled.Close(ctx))
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// get makes a part if nobody has needed it yet.
-func (p *parts) get(ctx context.Context, n uint32) (_ wazero.CompiledModule, err error) {
+// get gives the part with a function, which it makes if nobody has needed it yet.
+func (p *parts) get(ctx context.Context, n uint32) (_ *part, err error) {
 	defer recovered("compile", &err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if m, ok := p.made[n]; ok {
-		return m, nil
+	if made, ok := p.made[n]; ok {
+		return made, nil
 	}
-	m, err := p.runtime.runtime.CompileModule(ctx, p.source.Part(n))
+	made := &part{functions: p.source.Group(n, p.missing)}
+	made.compiled, err = p.runtime.runtime.CompileModule(ctx, p.source.Part(made.functions))
 	if err != nil {
 		return nil, &engine.InvalidModuleError{Err: fmt.Errorf("compile: %w", err)}
 	}
-	p.made[n] = m
-	return m, nil
+	for _, f := range made.functions {
+		p.made[f] = made
+	}
+	return made, nil
 }
+
+func (p *parts) missing(n uint32) bool { return p.made[n] == nil }
 
 // lowered are the parts of one instance.
 type lowered struct {
 	parts     *parts // nil for a module that is in one piece
-	done      []bool // by part
+	done      []bool // by function
 	instances []api.Module
 }
 
@@ -85,16 +98,16 @@ func newLowered(p *parts) lowered {
 	return lowered{parts: p, done: make([]bool, p.source.Count())}
 }
 
-// add gives an instance one part more, in which a function has its code.
+// add gives an instance the part more in which a function has its code.
 func (l *lowered) add(ctx context.Context, frame api.Module, n uint32) (err error) {
 	if l.parts == nil || n >= uint32(len(l.done)) {
-		return fmt.Errorf("the module has no part %d", n)
+		return fmt.Errorf("the module has no function %d", n)
 	}
 	if l.done[n] {
 		return nil
 	}
 	defer recovered("instantiate", &err)
-	compiled, err := l.parts.get(ctx, n)
+	part, err := l.parts.get(ctx, n)
 	if err != nil {
 		return err
 	}
@@ -104,12 +117,14 @@ func (l *lowered) add(ctx context.Context, frame api.Module, n uint32) (err erro
 		}
 		return nil
 	})
-	part, err := l.parts.runtime.runtime.InstantiateModule(ctx, compiled, instanceConfig())
+	inst, err := l.parts.runtime.runtime.InstantiateModule(ctx, part.compiled, instanceConfig())
 	if err != nil {
 		return fmt.Errorf("instantiate part: %w", err)
 	}
-	l.done[n] = true
-	l.instances = append(l.instances, part)
+	for _, f := range part.functions {
+		l.done[f] = true
+	}
+	l.instances = append(l.instances, inst)
 	return nil
 }
 
