@@ -90,7 +90,7 @@ func (c *Controller) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("api front: %w", err)
 	}
-	c.listener = limitConnections(listener, c.config.HTTP.Connections)
+	c.listener = limitConnections(listener, c.config.HTTP.Connections, c.config.Logger)
 	if c.config.TLS != nil {
 		c.listener = tls.NewListener(c.listener, c.config.TLS)
 	}

@@ -1,10 +1,15 @@
 package controller
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,5 +113,26 @@ func FuzzStepName(f *testing.F) {
 		require.NoError(t, err, "stepName(%q) = %s", text, name)
 		assert.Equal(t, name, again, "stepName(%q)", text)
 		assert.NotEqual(t, whisk.Self, name.Path.Namespace(), "stepName(%q)", text)
+	})
+}
+
+// full is a listener of a process that may open no more files.
+type full struct{ net.Listener }
+
+func (full) Accept() (net.Conn, error) { return nil, syscall.EMFILE }
+
+// TestConnectionsThatAreNotAcceptedAreTold: now and then, since net/http tries again
+// every second.
+func TestConnectionsThatAreNotAcceptedAreTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		l := limitConnections(full{}, 1, slog.New(slog.NewTextHandler(&log, nil)))
+		for range 90 {
+			_, err := l.Accept()
+			require.ErrorIs(t, err, syscall.EMFILE)
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, 2, strings.Count(log.String(), `level=WARN msg="connections are not accepted" error="too many open files"`), log.String())
 	})
 }

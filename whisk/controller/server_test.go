@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -160,7 +161,11 @@ func TestTLS(t *testing.T) {
 
 func TestConnectionsWait(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(c *controller.Config) { c.HTTP.Connections = 1 })
+	log := make(lines, 10)
+	s := newServer(t, func(c *controller.Config) {
+		c.HTTP.Connections = 1
+		c.Logger = slog.New(slog.NewTextHandler(log, nil))
+	})
 	first, err := net.Dial("tcp", s.url[len("http://"):])
 	require.NoError(t, err)
 	_, err = first.Write([]byte("GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"))
@@ -169,6 +174,15 @@ func TestConnectionsWait(t *testing.T) {
 	require.NoError(t, err)
 	answered := make(chan int)
 	go func() { answered <- s.do(http.MethodGet, "/ping", "").status }()
+	assert.Contains(t, <-log, `msg="connections wait" served=1`)
 	require.NoError(t, first.Close())
 	assert.Equal(t, http.StatusOK, <-answered, "once the first is gone")
+}
+
+// lines is a writer of what somebody waits for.
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
 }
