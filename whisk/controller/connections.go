@@ -30,13 +30,13 @@ func limitConnections(l net.Listener, most int, logger *slog.Logger) net.Listene
 func (l *connections) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
-		if !errors.Is(err, net.ErrClosed) {
-			l.tell("connections are not accepted", slog.Any("error", err))
+		if !errors.Is(err, net.ErrClosed) && l.tells() {
+			l.logger.Warn("connections are not accepted", slog.Any("error", err))
 		}
 		return nil, err
 	}
-	if len(l.slots) == cap(l.slots) {
-		l.tell("connections wait", slog.Int("served", cap(l.slots)))
+	if len(l.slots) == cap(l.slots) && l.tells() {
+		l.logger.Warn("connections wait", slog.Int("served", cap(l.slots)))
 	}
 	select {
 	case l.slots <- struct{}{}:
@@ -46,11 +46,14 @@ func (l *connections) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *connections) tell(message string, detail slog.Attr) {
-	if now := time.Now(); now.Sub(l.told) >= tellEvery {
-		l.told = now
-		l.logger.Warn(message, detail)
+// tells is whether it is time to say what is wrong.
+func (l *connections) tells() bool {
+	now := time.Now()
+	if now.Sub(l.told) < tellEvery {
+		return false
 	}
+	l.told = now
+	return true
 }
 
 func (l *connections) Close() error {
