@@ -83,7 +83,7 @@ func Run(ctx context.Context, c Config) (run *result.Run, err error) {
 	}
 	run = &result.Run{Seed: c.Seed, Quick: c.Quick, Began: time.Now()}
 	defer func() { run.Took = time.Since(run.Began) }()
-	e := &evaluation{config: c, run: run}
+	e := &evaluation{config: c, run: run, settled: map[string]bool{}}
 	defer func() { err = errors.Join(err, e.stop()) }()
 	if err := e.start(ctx); err != nil {
 		return run, err
@@ -112,6 +112,7 @@ type evaluation struct {
 	config  Config
 	run     *result.Run
 	targets []target.Target // those that started
+	settled map[string]bool // code that a target has compiled
 	done    int
 	total   int
 }

@@ -84,7 +84,7 @@ func (e *evaluation) make(ctx context.Context, w work, rounds int) (err error) {
 			e.say(fmt.Sprintf("%s · %s · %s", w.experiment.Name, s.trial.label(w.experiment.axis), s.target.Name()))
 			b := &bench{
 				target: s.target, generator: e.config.Generator, recorder: recorder,
-				trial: s.trial, round: round, began: began, since: time.Now(),
+				trial: s.trial, round: round, began: began, since: time.Now(), settled: e.settled,
 				random: s.trial.random(e.config.Seed, w.experiment.Name, round),
 			}
 			b.take(ctx)
@@ -153,6 +153,7 @@ type bench struct {
 	random    *rand.Rand
 	deployed  []*target.Deployed
 	named     int
+	settled   map[string]bool // code that was compiled
 }
 
 // take measures, and has the target forget the actions. That a target fails is a
@@ -210,7 +211,18 @@ func (b *bench) warm(ctx context.Context, a target.Action) (load.Operation, erro
 	if err != nil {
 		return load.Operation{}, err
 	}
-	return invoke, b.target.Settle(ctx)
+	return invoke, b.settle(ctx, a)
+}
+
+// settle waits until the code of an action is compiled, where it has not been
+// waited for before: it is kept.
+func (b *bench) settle(ctx context.Context, a target.Action) error {
+	code := fmt.Sprintln(b.target.Name(), a.Program, a.Size, a.Code)
+	if b.settled[code] {
+		return nil
+	}
+	b.settled[code] = true
+	return b.target.Settle(ctx)
 }
 
 // first deploys an action and runs it once.

@@ -2,7 +2,6 @@ package eval
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"wasmwhisk/eval/load"
@@ -19,16 +18,6 @@ const (
 // blockTime is how long the program "block" waits for its host.
 const blockTime = 300 * time.Millisecond
 
-// hash is the action that computes.
-func (s scale) hash(name string) target.Action {
-	return target.Action{Name: name, Program: target.Hash, Size: target.Large, Input: hashInput(s.iterations)}
-}
-
-// block is the action that waits.
-func block(name string) target.Action {
-	return target.Action{Name: name, Program: target.Block, Size: target.Large}
-}
-
 func concurrency() experiment {
 	return experiment{
 		Section: result.Section{
@@ -36,7 +25,7 @@ func concurrency() experiment {
 			Title:    "Concurrency",
 			Question: "How many activations a second does one action bear as more clients ask at once?",
 			Method: "A closed loop: each client asks again as soon as it has its answer. " +
-				"CPU-bound is BLAKE3 over and over, I/O-bound is 300 ms in a call of the host.",
+				"CPU-bound is BLAKE3 over and over (a sieve in a quick run), I/O-bound is 300 ms in a call of the host.",
 			Figures: []result.Figure{
 				{Name: "concurrency-cpu", Title: "CPU-bound: activations a second", Kind: result.Lines, Metric: throughput, Variant: computing},
 				{Name: "concurrency-io", Title: "I/O-bound: activations a second", Kind: result.Lines, Metric: throughput, Variant: waiting},
@@ -48,10 +37,10 @@ func concurrency() experiment {
 		trials: func(s scale) []trial {
 			var trials []trial
 			for _, n := range s.clients {
-				trials = append(trials, trial{variant: computing, x: float64(n), measure: closed(s.hash, n, s.window), fits: hasState})
+				trials = append(trials, trial{variant: computing, x: float64(n), measure: closed(s.compute, n, s.window), fits: hasState})
 			}
 			for _, n := range s.waiters {
-				trials = append(trials, trial{variant: waiting, x: float64(n), measure: closed(block, n, max(s.window, blockTime/2)), fits: hasState})
+				trials = append(trials, trial{variant: waiting, x: float64(n), measure: closed(s.wait, n, max(s.window, blockTime/2)), fits: hasState})
 			}
 			return trials
 		},
@@ -101,11 +90,11 @@ func mixed() experiment {
 func mixture(s scale, clients int) func(context.Context, *bench) error {
 	return func(ctx context.Context, b *bench) error {
 		names := b.names(2)
-		hash, err := b.warm(ctx, s.hash(names[0]))
+		hash, err := b.warm(ctx, s.compute(names[0]))
 		if err != nil {
 			return err
 		}
-		wait, err := b.warm(ctx, block(names[1]))
+		wait, err := b.warm(ctx, s.wait(names[1]))
 		if err != nil {
 			return err
 		}
@@ -199,14 +188,6 @@ func (b *bench) hotAndRare(ctx context.Context, s scale) (load.Plan, error) {
 	return p, nil
 }
 
-// either is an action that computes or one that waits, in turns.
-func (s scale) either(i int, name string) target.Action {
-	if i%2 == 0 {
-		return s.hash(name)
-	}
-	return block(name)
-}
-
 func burst() experiment {
 	const clients = 100
 	return experiment{
@@ -250,15 +231,11 @@ func cpu() experiment {
 			},
 		},
 		trials: func(s scale) []trial {
-			heavy := s
-			heavy.iterations *= 5
-			sieve := func(name string) target.Action {
-				return target.Action{Name: name, Program: target.Prime, Size: target.Large, Input: fmt.Sprintf(`{"upperBound":%d}`, s.sieve)}
+			var trials []trial
+			for _, k := range s.kernels {
+				trials = append(trials, trial{variant: k.name, measure: closed(k.action, 1, s.window), fits: hasState})
 			}
-			return []trial{
-				{variant: "BLAKE3", measure: closed(heavy.hash, 1, s.window), fits: hasState},
-				{variant: "sieve", measure: closed(sieve, 1, s.window), fits: hasState},
-			}
+			return trials
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"fmt"
 	"time"
 
 	"wasmwhisk/eval/target"
@@ -21,8 +22,8 @@ type scale struct {
 	burst      int   // requests of each of 100 clients
 	containers []int
 	sizes      []target.Size // of the code in them
-	iterations int           // of BLAKE3 in one activation
-	sieve      int           // upper bound of primes
+	waiting    target.Size   // of the code of what waits
+	kernels    []kernel      // what computes; the first of them under load, too
 	rates      int           // that are tried at most
 	minutes    int           // of a trace
 	minute     time.Duration // what becomes of one of these
@@ -37,19 +38,55 @@ func full() scale {
 		mixed: []int{2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30},
 		rare:  60, hot: 540, burst: 100,
 		containers: []int{1, 10, 100, 1000}, sizes: []target.Size{target.Small, target.Medium, target.Large},
-		iterations: 20_000, sieve: 1_000_000, rates: 24, minutes: 60, minute: time.Second,
+		waiting: target.Large, kernels: []kernel{blake3(20_000), sieve(1_000_000)},
+		rates: 24, minutes: 60, minute: time.Second,
 	}
 }
 
 // quick is what ends within two minutes on two cores with as many targets as one
-// machine has.
+// machine has. A compiler that takes ten seconds for a Go program meets one of
+// these only.
 func quick() scale {
 	return scale{
-		rounds: 2, window: 150 * time.Millisecond,
+		rounds: 2, window: 120 * time.Millisecond,
 		cold: []int{1, 4}, coldSizes: []target.Size{target.Small},
 		clients: []int{1, 16}, waiters: []int{16}, mixed: []int{16},
-		rare: 4, hot: 36, burst: 10,
-		containers: []int{1, 10}, sizes: []target.Size{target.Small, target.Large},
-		iterations: 1_000, sieve: 100_000, rates: 5, minutes: 10, minute: 100 * time.Millisecond,
+		rare: 2, hot: 18, burst: 10,
+		containers: []int{10}, sizes: []target.Size{target.Small},
+		waiting: target.Small, kernels: []kernel{sieve(100_000)},
+		rates: 5, minutes: 8, minute: 80 * time.Millisecond,
 	}
+}
+
+// kernel is a program that computes.
+type kernel struct {
+	name, program, input string
+}
+
+func blake3(iterations int) kernel {
+	return kernel{"BLAKE3", target.Hash, hashInput(iterations)}
+}
+
+func sieve(bound int) kernel {
+	return kernel{"sieve", target.Prime, fmt.Sprintf(`{"upperBound":%d}`, bound)}
+}
+
+func (k kernel) action(name string) target.Action {
+	return target.Action{Name: name, Program: k.program, Size: target.Large, Input: k.input}
+}
+
+// compute is the action that computes under load.
+func (s scale) compute(name string) target.Action { return s.kernels[0].action(name) }
+
+// wait is the action that waits.
+func (s scale) wait(name string) target.Action {
+	return target.Action{Name: name, Program: target.Block, Size: s.waiting}
+}
+
+// either is one that computes or one that waits, in turns.
+func (s scale) either(i int, name string) target.Action {
+	if i%2 == 0 {
+		return s.compute(name)
+	}
+	return s.wait(name)
 }

@@ -90,7 +90,7 @@ func (b *Builder) build(ctx context.Context, form Form, a Action) ([]byte, error
 	if a.Size == Large {
 		return guest.Compile(ctx, guest.Source{Dir: b.Dir, Package: examples + "/" + a.Program}, guest.Reactor)
 	}
-	if a.Program != Add {
+	if a.Program != Add && (a.Program != Block || a.Size != Small) {
 		return nil, ErrNoProgram
 	}
 	dir, err := b.directory(ctx, examples)
@@ -104,7 +104,7 @@ func (b *Builder) build(ctx context.Context, form Form, a Action) ([]byte, error
 		}
 		return module, err
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "wat", "add.wat"))
+	text, err := os.ReadFile(filepath.Join(dir, "wat", a.Program+".wat"))
 	if err != nil {
 		return nil, err
 	}

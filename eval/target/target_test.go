@@ -99,18 +99,28 @@ func TestTargets(t *testing.T) {
 
 func answers(t *testing.T, tt target.Target, prefix string) {
 	t.Helper()
-	for program, want := range map[string]string{
-		target.Add: `{"result":7}`, target.Prime: `{"result":9592}`,
-		target.Hash: `{"hash":"[23, c1, e,`, target.Block: `{"sleep":"`,
+	for _, a := range []struct {
+		program string
+		size    target.Size
+		want    string
+	}{
+		{target.Add, target.Small, `{"result":7}`},
+		{target.Add, target.Medium, `{"result":7}`},
+		{target.Add, target.Large, `{"result":7}`},
+		{target.Block, target.Small, `{"sleep":"`},
+		{target.Block, target.Large, `{"sleep":"`},
+		{target.Prime, target.Large, `{"result":9592}`},
+		{target.Hash, target.Large, `{"hash":"[23, c1, e,`},
 	} {
-		d, err := tt.Action(t.Context(), target.Action{Name: prefix + "-" + program, Program: program, Size: target.Large, Code: prefix})
+		name := fmt.Sprintf("%s-%s-%s", prefix, a.program, a.size)
+		d, err := tt.Action(t.Context(), target.Action{Name: name, Program: a.program, Size: a.size, Code: prefix})
 		if err != nil {
-			require.ErrorIs(t, err, target.ErrNoProgram, "Action(%s)", program)
+			require.ErrorIs(t, err, target.ErrNoProgram, "Action(%s)", name)
 			continue
 		}
 		for _, o := range []load.Operation{d.First, d.Invoke} {
 			got := run(t, tt, o)
-			assert.Equal(t, want, got[:min(len(got), len(want))], "answer of %s", program)
+			assert.Equal(t, a.want, got[:min(len(got), len(a.want))], "answer of %s", name)
 		}
 		size, err := tt.Resident(t.Context())
 		require.NoError(t, err)
