@@ -35,10 +35,12 @@ func (l *lastWords) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Start starts a command that calls [Main] with its standard streams. The
-// caller closes the generator; ctx is only for the start.
+// Start starts a command that calls [Main] with its standard streams; the process
+// is called "executor", whatever the program. The caller closes the generator; ctx
+// is only for the start.
 func Start(ctx context.Context, command []string) (*Generator, error) {
 	g := &Generator{cmd: exec.CommandContext(context.WithoutCancel(ctx), command[0], command[1:]...)}
+	g.cmd.Args[0] = "executor"
 	// Threads that wait for a moment must not keep others from reading answers,
 	// and what is measured should not be a garbage collection of ours.
 	g.cmd.Env = append(g.cmd.Environ(), "GOMAXPROCS=4", "GOGC=400")

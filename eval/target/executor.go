@@ -49,7 +49,7 @@ func (e *Executor) Start(ctx context.Context) (err error) {
 
 func (e *Executor) serve(ctx context.Context) (err error) {
 	flags := append([]string{"serve", "--api-addr", "off", "--runtime-addr", "127.0.0.1:0", "--state-dir", e.state, "--log-level", "warn"}, e.Flags...)
-	e.server, err = startServer(ctx, e.Program, flags...)
+	e.server, err = startOwn(ctx, e.Program, flags...)
 	return err
 }
 

@@ -135,7 +135,7 @@ func (n *Node) Action(ctx context.Context, a Action) (*Deployed, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := startServer(ctx, n.program, filepath.Join(n.dir, "server.js"))
+	s, err := startServer(ctx, exec.CommandContext(context.WithoutCancel(ctx), n.program, filepath.Join(n.dir, "server.js")))
 	if err != nil {
 		return nil, fmt.Errorf("start node: %w", err)
 	}

@@ -28,7 +28,7 @@ func (p *Proxied) Protocol() Protocol { return Runtime }
 
 // Start starts the process.
 func (p *Proxied) Start(ctx context.Context) (err error) {
-	if p.server, err = startServer(ctx, p.Command[0], p.Command[1:]...); err != nil {
+	if p.server, err = startOwn(ctx, p.Command[0], p.Command[1:]...); err != nil {
 		return &UnavailableError{Target: p.Label, Err: err}
 	}
 	return nil
@@ -92,7 +92,7 @@ func (c *Answering) Protocol() Protocol { return Constant }
 
 // Start starts the process.
 func (c *Answering) Start(ctx context.Context) (err error) {
-	if c.server, err = startServer(ctx, c.Command[0], c.Command[1:]...); err != nil {
+	if c.server, err = startOwn(ctx, c.Command[0], c.Command[1:]...); err != nil {
 		return &UnavailableError{Target: c.Label, Err: err}
 	}
 	return nil

@@ -127,7 +127,7 @@ func (s *Standalone) serve(ctx context.Context) (err error) {
 		"serve", "--api-addr", "127.0.0.1:0", "--runtime-addr", "off", "--state-dir", s.state,
 		"--log-level", "warn", "--limits", unbounded,
 	}, s.Flags...)
-	if s.server, err = startServer(ctx, s.Program, flags...); err != nil {
+	if s.server, err = startOwn(ctx, s.Program, flags...); err != nil {
 		return err
 	}
 	s.URL = s.url

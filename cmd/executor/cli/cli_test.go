@@ -37,7 +37,9 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
-			return nil
+			source, err := os.Getwd()
+			env.Setenv("SOURCE", source) // within the module, for what builds examples
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"wat":      assemble,

@@ -63,11 +63,15 @@ func newEvalRunCommand(env *Env, name, short string, experiments []string) *cobr
 
 // runEval keeps what was measured also of an evaluation that was broken off.
 func runEval(ctx context.Context, env *Env, f evalFlags, experiments []string) (err error) {
-	config, err := f.config(experiments)
+	program, err := ownProgram()
 	if err != nil {
 		return err
 	}
-	load, err := generator.Start(ctx, []string{os.Args[0], evalLoad})
+	config, err := f.config(program, experiments)
+	if err != nil {
+		return err
+	}
+	load, err := generator.Start(ctx, []string{program, evalLoad})
 	if err != nil {
 		return err
 	}
@@ -102,7 +106,7 @@ func (f evalFlags) keep(env *Env, run result.Run) error {
 	return err
 }
 
-func (f *evalFlags) config(experiments []string) (eval.Config, error) {
+func (f *evalFlags) config(program string, experiments []string) (eval.Config, error) {
 	config := eval.Config{Experiments: experiments, References: f.references, Seed: f.seed, Quick: f.quick, Rounds: f.rounds}
 	if f.out == "" {
 		f.out = "eval-" + time.Now().Format("20060102-150405")
@@ -112,7 +116,7 @@ func (f *evalFlags) config(experiments []string) (eval.Config, error) {
 	if config.Trace, err = f.readTrace(); err != nil {
 		return config, err
 	}
-	config.Floor, config.Targets, err = f.choose()
+	config.Floor, config.Targets, err = f.choose(program)
 	return config, err
 }
 

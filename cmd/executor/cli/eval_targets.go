@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -58,11 +57,7 @@ func evalTargets(program string, builder *target.Builder) (floor target.Target, 
 }
 
 // choose gives the floor, and the targets that the flags name.
-func (f *evalFlags) choose() (floor target.Target, chosen []target.Target, err error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, nil, err
-	}
+func (f *evalFlags) choose(program string) (floor target.Target, chosen []target.Target, err error) {
 	builder := &target.Builder{}
 	floor, all := evalTargets(program, builder)
 	for _, name := range f.targets {
