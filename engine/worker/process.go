@@ -253,12 +253,17 @@ func (p *process) assign(ctx context.Context, a assignment, binary []byte, files
 	if _, err := p.expect(kindHello); err != nil {
 		return p.abandon(fmt.Errorf("%w: %w", errNotUp, err))
 	}
-	if err := p.hand(frame{kind: kindAssign, payload: payload}, files); err != nil {
+	if err := p.hand(frame{kind: kindAssign, payload: payload}, files); unread(err) {
+		return p.abandon(fmt.Errorf("%w: %w", errNotUp, err))
+	} else if err != nil {
 		return p.abandon(err)
 	}
 	answer, err := p.expect(kindReady)
-	if errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
 		return p.crashed()
+	case unread(err):
+		return p.abandon(fmt.Errorf("%w: %w", errNotUp, err))
 	}
 	if err == nil {
 		err = json.Unmarshal(answer.payload, &p.ready)
@@ -296,6 +301,10 @@ func (p *process) crashed() error {
 	}
 	return &engine.InvalidModuleError{Err: fmt.Errorf("it crashes the engine: %v", p.cmd.ProcessState)}
 }
+
+// unread tells that a process had ended before it read all that it was sent: it
+// was dying already, whatever was in there.
+func unread(err error) bool { return errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) }
 
 // reason is why the process was ended by us, nil if it was not.
 func (p *process) reason() error {
