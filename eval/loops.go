@@ -100,7 +100,7 @@ func mixture(s scale, clients int) func(context.Context, *bench) error {
 		}
 		r, err := b.generate(ctx, load.Plan{
 			Operations: []load.Operation{hash, wait}, Sequence: b.shuffled(100, 2),
-			Clients: clients, Duration: max(s.window, blockTime),
+			Clients: clients, Duration: max(s.window, blockTime/2),
 		})
 		if err != nil {
 			return err
@@ -172,9 +172,7 @@ func (b *bench) hotAndRare(ctx context.Context, s scale) (load.Plan, error) {
 		p.Operations = append(p.Operations, invoke)
 	}
 	for i, name := range b.names(s.rare) {
-		a := s.either(i, name)
-		a.Code = name
-		d, err := b.deploy(ctx, a)
+		d, err := b.deploy(ctx, s.own(i, name))
 		if err != nil {
 			return p, err
 		}

@@ -46,6 +46,8 @@ func memoryTrials(s scale) []trial {
 			f := fleet{n: n, size: size}
 			trials = append(trials, trial{variant: string(size), x: float64(n), measure: f.measure, fits: hasState})
 		}
+	}
+	for _, n := range s.distinct {
 		f := fleet{n: n, size: target.Small, distinct: true}
 		trials = append(trials, trial{variant: "small, distinct", x: float64(n), measure: f.measure, fits: hasState})
 	}

@@ -21,7 +21,8 @@ type scale struct {
 	hot        int   // activations of the two that are asked often
 	burst      int   // requests of each of 100 clients
 	containers []int
-	sizes      []target.Size // of the code in them
+	distinct   []int         // containers with code of their own
+	sizes      []target.Size // of the code in the others
 	waiting    target.Size   // of the code of what waits
 	kernels    []kernel      // what computes; the first of them under load, too
 	rates      int           // that are tried at most
@@ -37,7 +38,7 @@ func full() scale {
 		clients: []int{1, 2, 4, 6, 8, 10, 12, 14, 16}, waiters: []int{1, 2, 4, 6, 8, 10, 12, 14, 16},
 		mixed: []int{2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30},
 		rare:  60, hot: 540, burst: 100,
-		containers: []int{1, 10, 100, 1000}, sizes: []target.Size{target.Small, target.Medium, target.Large},
+		containers: []int{1, 10, 100, 1000}, distinct: []int{1, 10, 100, 1000}, sizes: []target.Size{target.Small, target.Medium, target.Large},
 		waiting: target.Large, kernels: []kernel{blake3(20_000), sieve(1_000_000)},
 		rates: 24, minutes: 60, minute: time.Second,
 	}
@@ -51,10 +52,10 @@ func quick() scale {
 		rounds: 2, window: 120 * time.Millisecond,
 		cold: []int{1, 4}, coldSizes: []target.Size{target.Small},
 		clients: []int{1, 16}, waiters: []int{16}, mixed: []int{16},
-		rare: 2, hot: 18, burst: 10,
+		rare: 2, hot: 6, burst: 10,
 		containers: []int{10}, sizes: []target.Size{target.Small},
 		waiting: target.Small, kernels: []kernel{sieve(100_000)},
-		rates: 5, minutes: 8, minute: 80 * time.Millisecond,
+		rates: 3, minutes: 4, minute: 80 * time.Millisecond,
 	}
 }
 
@@ -89,4 +90,15 @@ func (s scale) either(i int, name string) target.Action {
 		return s.compute(name)
 	}
 	return s.wait(name)
+}
+
+// own is an action with code of its own: where code is small, one that adds in the
+// place of one that computes.
+func (s scale) own(i int, name string) target.Action {
+	a := s.either(i, name)
+	if a.Program != target.Block && s.waiting == target.Small {
+		a = target.Action{Name: name, Program: target.Add, Size: target.Small}
+	}
+	a.Code = name
+	return a
 }

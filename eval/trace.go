@@ -189,9 +189,7 @@ func (b *bench) planTrace(ctx context.Context, s scale, functions []Function) (l
 	}
 	var arrivals []arrival
 	for i, name := range b.names(len(functions)) {
-		a := s.either(i, name)
-		a.Code = name
-		d, err := b.deploy(ctx, a)
+		d, err := b.deploy(ctx, s.own(i, name))
 		if err != nil {
 			return p, err
 		}

@@ -30,8 +30,10 @@ const (
 	// argument, and takes its last line: what OpenWhisk's docker skeleton does.
 	PerRequest Convention = "process"
 
-	// Loop starts it once for an action, and gives it a line of JSON for each
-	// activation, one after the other: OpenWhisk's ActionLoop.
+	// Loop starts it when the action comes, and gives it a line of JSON for each
+	// activation, one after the other: OpenWhisk's ActionLoop. As OpenWhisk starts
+	// more containers for activations that come at once, it starts more of them, up
+	// to sixteen, and keeps them.
 	Loop Convention = "actionloop"
 )
 
@@ -87,7 +89,7 @@ type proxy struct {
 // program is the program of one action.
 type program struct {
 	path string
-	loop *loop // nil where each activation has a process
+	crew *crew // nil where each activation has a process
 }
 
 func (p *proxy) init(c echo.Context) error {
@@ -102,7 +104,7 @@ func (p *proxy) init(c echo.Context) error {
 	}
 	if p.convention == Loop {
 		var err error
-		if made.loop, err = startLoop(c.Request().Context(), made.path); err != nil {
+		if made.crew, err = newCrew(c.Request().Context(), made.path); err != nil {
 			return refuse(c, http.StatusBadGateway, err)
 		}
 	}
@@ -110,8 +112,8 @@ func (p *proxy) init(c echo.Context) error {
 	earlier := p.actions[id]
 	p.actions[id] = made
 	p.mu.Unlock()
-	if earlier != nil && earlier.loop != nil {
-		earlier.loop.close()
+	if earlier != nil && earlier.crew != nil {
+		earlier.crew.close()
 	}
 	return c.JSONBlob(http.StatusOK, []byte(`{"ok":true}`))
 }
@@ -135,8 +137,8 @@ func (p *proxy) run(c echo.Context) error {
 }
 
 func (p *program) ask(ctx context.Context, body []byte) ([]byte, error) {
-	if p.loop != nil {
-		return p.loop.ask(body)
+	if p.crew != nil {
+		return p.crew.ask(ctx, body)
 	}
 	var asked struct{ Value json.RawMessage }
 	if err := json.Unmarshal(body, &asked); err != nil {
@@ -190,8 +192,8 @@ func (p *proxy) close() {
 }
 
 func (p *program) close() {
-	if p.loop != nil {
-		p.loop.close()
+	if p.crew != nil {
+		p.crew.close()
 	}
 	_ = os.Remove(p.path)
 }
@@ -200,11 +202,79 @@ func refuse(c echo.Context, status int, err error) error {
 	return c.JSON(status, map[string]string{"error": err.Error()})
 }
 
-// loop is a program that answers line by line.
-type loop struct {
-	cmd *exec.Cmd
+// crew is the processes of one program that answers line by line.
+type crew struct {
+	path   string
+	places chan struct{} // as many as there may be processes
 
-	mu      sync.Mutex // one activation at a time
+	mu     sync.Mutex
+	idle   []*loop
+	closed bool
+}
+
+// newCrew starts the first.
+func newCrew(ctx context.Context, path string) (*crew, error) {
+	const most = 16
+	first, err := startLoop(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return &crew{path: path, places: make(chan struct{}, most), idle: []*loop{first}}, nil
+}
+
+func (c *crew) ask(ctx context.Context, body []byte) ([]byte, error) {
+	select {
+	case c.places <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	defer func() { <-c.places }()
+	l, err := c.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := l.ask(body)
+	if err != nil || !c.give(l) {
+		l.close()
+	}
+	return answer, err
+}
+
+// take gives the process that was idle for the shortest time, or a new one.
+func (c *crew) take(ctx context.Context) (*loop, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.idle); n > 0 {
+		l := c.idle[n-1]
+		c.idle = c.idle[:n-1]
+		return l, nil
+	}
+	return startLoop(ctx, c.path)
+}
+
+// give is false if the process is not wanted any more.
+func (c *crew) give(l *loop) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.idle = append(c.idle, l)
+	}
+	return !c.closed
+}
+
+func (c *crew) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, l := range c.idle {
+		l.close()
+	}
+	c.idle = nil
+}
+
+// loop is a process that answers line by line, one at a time.
+type loop struct {
+	cmd     *exec.Cmd
 	in      io.WriteCloser
 	answers *bufio.Reader
 	out     *os.File
@@ -236,8 +306,6 @@ func newLoop(ctx context.Context, path string) (*loop, error) {
 }
 
 func (l *loop) ask(body []byte) ([]byte, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	line := append(bytes.ReplaceAll(body, []byte("\n"), []byte(" ")), '\n')
 	if _, err := l.in.Write(line); err != nil {
 		return nil, err

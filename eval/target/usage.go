@@ -112,10 +112,10 @@ func resident(pid int) int64 {
 // while, for a minute at most.
 func settle(ctx context.Context, pid int) error {
 	const (
-		pause  = 50 * time.Millisecond
-		idle   = 0 // ticks of 10 ms in a pause
-		quiet  = 2 // pauses
-		enough = 1200
+		pause  = 30 * time.Millisecond
+		idle   = 0    // ticks of 10 ms in a pause
+		quiet  = 2    // pauses
+		enough = 2000 // a minute
 	)
 	last, calm := int64(-1), 0
 	for range enough {

@@ -34,12 +34,12 @@ func evalTargets(program string, builder *target.Builder) (floor target.Target, 
 	executor := func(label, about string, flags ...string) *target.Executor {
 		return &target.Executor{Label: label, About: about, Program: program, Flags: flags, Builder: builder}
 	}
-	anew := executor("wazero anew", "this executor, each guest started anew, without a snapshot")
+	anew := executor(targetAnew, "this executor, each guest started anew, without a snapshot")
 	anew.Anew = true
 	targets = []target.Target{
 		executor("wazero", "this executor with wazero, a sandbox put back to its snapshot for each activation"),
 		anew,
-		executor("wazero isolated", "this executor with wazero, in worker processes", "--isolation", "process"),
+		executor(targetIsolated, "this executor with wazero, in worker processes", "--isolation", "process"),
 	}
 	for _, engine := range []string{"wasmtime", "wasmer"} {
 		targets = append(targets, executor(engine, "this executor with "+engine, "--engine", engine))
@@ -50,7 +50,7 @@ func evalTargets(program string, builder *target.Builder) (floor target.Target, 
 	targets = append(targets,
 		&target.Standalone{API: target.API{Label: "REST", About: "this executor's OpenWhisk API with wazero, each record durable", Builder: builder}, Program: program},
 		proxied("process per request", "native Go behind a proxy, a process for each activation, as OpenWhisk's docker skeleton has it", target.PerRequest),
-		proxied("ActionLoop", "native Go behind a proxy, a process for each action", target.Loop),
+		proxied("ActionLoop", "native Go behind a proxy, processes that stay for each action, as OpenWhisk's ActionLoop has them", target.Loop),
 		&target.Node{Label: "Node", Builder: builder},
 	)
 	return &target.Answering{Label: "floor", Command: []string{program, evalServeCommand, evalConstant}}, targets
@@ -68,7 +68,7 @@ func (f *evalFlags) choose(program string) (floor target.Target, chosen []target
 		chosen = append(chosen, all[i])
 	}
 	if len(f.targets) == 0 {
-		chosen = all
+		chosen = slices.DeleteFunc(all, func(t target.Target) bool { return f.quick && isPolicy(t.Name()) })
 	}
 	for _, text := range f.urls {
 		t, err := target.Parse(text, builder)
@@ -79,6 +79,14 @@ func (f *evalFlags) choose(program string) (floor target.Target, chosen []target
 	}
 	return floor, chosen, nil
 }
+
+// The targets that are wazero with another policy. A quick look leaves them out.
+const (
+	targetAnew     = "wazero anew"
+	targetIsolated = "wazero isolated"
+)
+
+func isPolicy(name string) bool { return name == targetAnew || name == targetIsolated }
 
 func targetNames(all []target.Target) string {
 	var names []string
