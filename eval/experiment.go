@@ -94,6 +94,11 @@ func (e *evaluation) make(ctx context.Context, w work, rounds int) (err error) {
 	section := w.experiment.Section
 	section.Partial = ctx.Err() != nil
 	section.Series = recorder.Series()
+	for i, s := range section.Series {
+		if len(s.Points) == 1 && s.Points[0].X == 0 {
+			section.Series[i].Axis = "" // one figure for the whole, such as a capacity
+		}
+	}
 	section.Figures = slices.DeleteFunc(slices.Clone(section.Figures), func(f result.Figure) bool { return !shows(f, section.Series) })
 	e.run.Sections = append(e.run.Sections, section)
 	return nil

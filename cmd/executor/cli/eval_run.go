@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -86,7 +87,8 @@ func runEval(ctx context.Context, env *Env, f evalFlags, experiments []string) (
 		return err
 	}
 	run.Command = os.Args
-	run.Version = thisBuild().Version
+	b := thisBuild()
+	run.Version = strings.TrimSpace(b.Version + " " + b.Revision)
 	run.Machine = result.ThisMachine()
 	return errors.Join(err, f.keep(env, *run))
 }
