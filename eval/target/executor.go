@@ -2,12 +2,7 @@ package target
 
 import (
 	"context"
-	"errors"
 	"maps"
-	"net/http"
-	"os"
-
-	"wasmwhisk/eval/load"
 )
 
 // Executor is an executor of this project as a target, in a process and with a
@@ -23,8 +18,7 @@ type Executor struct {
 	// snapshot.
 	Anew bool
 
-	state string
-	*server
+	executor
 }
 
 // Name is the label.
@@ -37,52 +31,21 @@ func (e *Executor) Description() string { return e.About }
 func (e *Executor) Protocol() Protocol { return Runtime }
 
 // Start starts the process on an empty state directory.
-func (e *Executor) Start(ctx context.Context) (err error) {
-	if e.state, err = os.MkdirTemp("", "wasmwhisk-eval-"); err != nil {
-		return err
-	}
-	if err := e.serve(ctx); err != nil {
-		return &UnavailableError{Target: e.Label, Err: errors.Join(err, os.RemoveAll(e.state))}
-	}
-	return nil
-}
-
-func (e *Executor) serve(ctx context.Context) (err error) {
-	flags := append([]string{"serve", "--api-addr", "off", "--runtime-addr", "127.0.0.1:0", "--state-dir", e.state, "--log-level", "warn"}, e.Flags...)
-	e.server, err = startOwn(ctx, e.Program, flags...)
-	return err
-}
-
-// Stop ends the process and removes its state.
-func (e *Executor) Stop() error { return errors.Join(e.stop(), os.RemoveAll(e.state)) }
-
-// Restart keeps the state.
-func (e *Executor) Restart(ctx context.Context) error {
-	if err := e.Settle(ctx); err != nil {
-		return err
-	}
-	return errors.Join(e.stop(), e.serve(ctx))
+func (e *Executor) Start(ctx context.Context) error {
+	return e.start(ctx, e.Label, e.Program, append([]string{"--api-addr", "off", "--runtime-addr", "127.0.0.1:0"}, e.Flags...)...)
 }
 
 // Action gives an action a container of its name.
 func (e *Executor) Action(ctx context.Context, a Action) (*Deployed, error) {
-	code, err := e.Builder.code(ctx, Wasm, a)
-	if err != nil {
-		return nil, err
-	}
-	granted := maps.Clone(annotations(a.Program))
+	asked := map[string]any{}
 	if e.Anew {
-		granted = map[string]any{"snapshot": false}
-		maps.Copy(granted, annotations(a.Program))
+		asked["snapshot"] = false
 	}
-	body, err := initBody(a, Wasm, code, granted)
-	if err != nil {
-		return nil, err
-	}
-	return runtimeAction(a, e.url+"/"+a.Name, body), nil
+	maps.Copy(asked, annotations(a.Program))
+	return e.Builder.deploy(ctx, Wasm, a, e.url, asked)
 }
 
 // Remove destroys the container.
 func (e *Executor) Remove(ctx context.Context, d *Deployed) error {
-	return ask(ctx, load.Request{Method: http.MethodPost, URL: e.url + "/" + d.Action.Name + "/destroy"})
+	return ask(ctx, destroy(e.url, d.Action))
 }

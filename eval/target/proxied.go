@@ -1,11 +1,6 @@
 package target
 
-import (
-	"context"
-	"net/http"
-
-	"wasmwhisk/eval/load"
-)
+import "context"
 
 // Proxied is a proxy that asks native programs ([Serve]), in a process of its own.
 type Proxied struct {
@@ -14,7 +9,7 @@ type Proxied struct {
 	Command []string // a program that calls Serve, with its arguments
 	Builder *Builder
 
-	*server
+	own
 }
 
 // Name is the label.
@@ -27,15 +22,12 @@ func (p *Proxied) Description() string { return p.About }
 func (p *Proxied) Protocol() Protocol { return Runtime }
 
 // Start starts the process.
-func (p *Proxied) Start(ctx context.Context) (err error) {
-	if p.server, err = startOwn(ctx, p.Command[0], p.Command[1:]...); err != nil {
+func (p *Proxied) Start(ctx context.Context) error {
+	if err := p.serve(ctx, p.Command[0], p.Command[1:]...); err != nil {
 		return &UnavailableError{Target: p.Label, Err: err}
 	}
 	return nil
 }
-
-// Stop ends it, and the programs.
-func (p *Proxied) Stop() error { return p.stop() }
 
 // Restart starts it anew: it keeps nothing.
 func (p *Proxied) Restart(ctx context.Context) error { return restart(ctx, p) }
@@ -54,20 +46,12 @@ func restart(ctx context.Context, t Target) error {
 // Action gives an action a path of its name. Native programs come in one size.
 func (p *Proxied) Action(ctx context.Context, a Action) (*Deployed, error) {
 	a.Size = Large
-	code, err := p.Builder.code(ctx, Native, a)
-	if err != nil {
-		return nil, err
-	}
-	body, err := initBody(a, Native, code, nil)
-	if err != nil {
-		return nil, err
-	}
-	return runtimeAction(a, p.url+"/"+a.Name, body), nil
+	return p.Builder.deploy(ctx, Native, a, p.url, nil)
 }
 
 // Remove ends the action's program.
 func (p *Proxied) Remove(ctx context.Context, d *Deployed) error {
-	return ask(ctx, load.Request{Method: http.MethodPost, URL: p.url + "/" + d.Action.Name + "/destroy"})
+	return ask(ctx, destroy(p.url, d.Action))
 }
 
 // Answering is a server that answers a constant ([ServeConstant]), in a process of
@@ -76,7 +60,7 @@ type Answering struct {
 	Label   string
 	Command []string // a program that calls ServeConstant
 
-	*server
+	own
 }
 
 // Name is the label.
@@ -91,15 +75,12 @@ func (c *Answering) Description() string {
 func (c *Answering) Protocol() Protocol { return Constant }
 
 // Start starts the process.
-func (c *Answering) Start(ctx context.Context) (err error) {
-	if c.server, err = startOwn(ctx, c.Command[0], c.Command[1:]...); err != nil {
+func (c *Answering) Start(ctx context.Context) error {
+	if err := c.serve(ctx, c.Command[0], c.Command[1:]...); err != nil {
 		return &UnavailableError{Target: c.Label, Err: err}
 	}
 	return nil
 }
-
-// Stop ends it.
-func (c *Answering) Stop() error { return c.stop() }
 
 // Restart starts it anew.
 func (c *Answering) Restart(ctx context.Context) error { return restart(ctx, c) }

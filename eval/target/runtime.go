@@ -1,6 +1,7 @@
 package target
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -34,6 +35,24 @@ func input(a Action) string {
 		return ordinary(a.Program)
 	}
 	return a.Input
+}
+
+// deploy makes an action for a target that has a path for each.
+func (b *Builder) deploy(ctx context.Context, form Form, a Action, url string, annotations map[string]any) (*Deployed, error) {
+	code, err := b.code(ctx, form, a)
+	if err != nil {
+		return nil, err
+	}
+	body, err := initBody(a, form, code, annotations)
+	if err != nil {
+		return nil, err
+	}
+	return runtimeAction(a, url+"/"+a.Name, body), nil
+}
+
+// destroy is the request that ends an action of such a target.
+func destroy(url string, a Action) load.Request {
+	return load.Request{Method: http.MethodPost, URL: url + "/" + a.Name + "/destroy"}
 }
 
 // runtimeAction is an action behind the runtime protocol: at a URL of its own.

@@ -40,14 +40,6 @@ type server struct {
 	done chan struct{} // closed when it has ended
 }
 
-// startOwn starts this project's program. The process is called "executor",
-// whatever the file.
-func startOwn(ctx context.Context, program string, args ...string) (*server, error) {
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), program, args...)
-	cmd.Args[0] = "executor"
-	return startServer(ctx, cmd)
-}
-
 // startServer waits until the process has said where it listens.
 func startServer(ctx context.Context, cmd *exec.Cmd) (*server, error) {
 	s := &server{cmd: cmd, said: &tail{}, done: make(chan struct{})}

@@ -223,3 +223,14 @@ func TestElsewhere(t *testing.T) {
 	var missing *target.UnavailableError
 	require.ErrorAs(t, e.Start(t.Context()), &missing)
 }
+
+// What does not come up again can still be stopped.
+func TestRestartThatFails(t *testing.T) {
+	t.Parallel()
+	script := `mkdir "$0/once" 2>/dev/null && exec "$@"; echo no more >&2; exit 3`
+	command := append([]string{"/bin/sh", "-c", script, t.TempDir()}, self("constant")...)
+	c := &target.Answering{Label: "once", Command: command}
+	require.NoError(t, c.Start(t.Context()))
+	require.ErrorContains(t, c.Restart(t.Context()), "no more")
+	require.NoError(t, c.Stop())
+}

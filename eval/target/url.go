@@ -32,9 +32,9 @@ func Parse(text string, builder *Builder) (Target, error) {
 	}
 	switch Protocol(options["protocol"]) {
 	case REST:
-		return &API{Label: name, About: "OpenWhisk at " + at, URL: at, Auth: options["auth"], Builder: builder}, nil
+		return &Remote{API: API{Label: name, About: "OpenWhisk at " + at, URL: at, Auth: options["auth"], Builder: builder}}, nil
 	case Runtime:
-		return &Elsewhere{Label: name, URL: at, Builder: builder}, nil
+		return &Elsewhere{Label: name, URL: strings.TrimSuffix(at, "/"), Builder: builder}, nil
 	}
 	return nil, fmt.Errorf("target %s: protocol is %q, want runtime or rest", name, options["protocol"])
 }
@@ -43,8 +43,10 @@ func Parse(text string, builder *Builder) (Target, error) {
 // listens already.
 type Elsewhere struct {
 	Label   string
-	URL     string
+	URL     string // without a slash at its end
 	Builder *Builder
+
+	elsewhere
 }
 
 // Name is the label.
@@ -65,39 +67,30 @@ func (e *Elsewhere) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop leaves it as it is.
-func (e *Elsewhere) Stop() error { return nil }
-
-// Settle gives it a while.
-func (e *Elsewhere) Settle(ctx context.Context) error { return pause(ctx) }
-
-// Restart is not for this program to do.
-func (e *Elsewhere) Restart(context.Context) error { return ErrElsewhere }
-
-// Resident is not for this program to know.
-func (e *Elsewhere) Resident(context.Context) (int64, error) { return 0, ErrElsewhere }
-
 // Action gives an action a container of its name.
 func (e *Elsewhere) Action(ctx context.Context, a Action) (*Deployed, error) {
-	code, err := e.Builder.code(ctx, Wasm, a)
-	if err != nil {
-		return nil, err
-	}
-	body, err := initBody(a, Wasm, code, annotations(a.Program))
-	if err != nil {
-		return nil, err
-	}
-	return runtimeAction(a, strings.TrimSuffix(e.URL, "/")+"/"+a.Name, body), nil
+	return e.Builder.deploy(ctx, Wasm, a, e.URL, annotations(a.Program))
 }
 
 // Remove destroys the container, where that can be done.
 func (e *Elsewhere) Remove(ctx context.Context, d *Deployed) error {
-	destroy := load.Request{Method: http.MethodPost, URL: strings.TrimSuffix(e.URL, "/") + "/" + d.Action.Name + "/destroy"}
-	return ask(ctx, destroy, http.StatusNotFound, http.StatusMethodNotAllowed)
+	return ask(ctx, destroy(e.URL, d.Action), http.StatusNotFound, http.StatusMethodNotAllowed)
 }
 
-// pause is how long something is given to settle that cannot be looked at.
-func pause(ctx context.Context) error {
+// elsewhere is what can be done with processes that are not this program's.
+type elsewhere struct{}
+
+// Stop leaves them as they are.
+func (elsewhere) Stop() error { return nil }
+
+// Restart is not for this program to do.
+func (elsewhere) Restart(context.Context) error { return ErrElsewhere }
+
+// Resident is not for this program to know.
+func (elsewhere) Resident(context.Context) (int64, error) { return 0, ErrElsewhere }
+
+// Settle gives them a while: they cannot be looked at.
+func (elsewhere) Settle(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
