@@ -114,7 +114,7 @@ func (w *rewriter) addTable() {
 	n := uint32(len(w.parts.graph.bodies))
 	size := limits{flags: limitsHaveMax, min: n, max: n}
 	w.add(tableSection, vector{1, size.append([]byte{typeFuncRef})})
-	content := w.elements(0, n)
+	content := beginElements(place{w.lowered(), 0}, n)
 	for i := range n {
 		content = appendU32(content, w.shift(w.m.imports()+i))
 	}
@@ -124,11 +124,7 @@ func (w *rewriter) addTable() {
 // lowered is the index of that table.
 func (w *rewriter) lowered() uint32 { return uint32(len(w.m.tables)) }
 
-// elements begins a segment of functions for that table.
-func (w *rewriter) elements(index, n uint32) []byte {
-	return beginElements(place{w.lowered(), index}, n)
-}
-
+// beginElements begins a segment of n functions for a table.
 func beginElements(at place, n uint32) []byte {
 	const active, functions = 2, 0
 	var c code
@@ -161,9 +157,7 @@ func tableExport(i int) string { return fmt.Sprintf("%st%d", reservedExports, i)
 func (w *rewriter) sharedImports() vector {
 	v, unbounded := vector{}, limits{}.append(nil)
 	share := func(name string, kind byte, description []byte) {
-		v.n++
-		v.bytes = appendName(appendName(v.bytes, FrameModule), name)
-		v.bytes = append(append(v.bytes, kind), description...)
+		v.append(appendName(appendName(nil, FrameModule), name), []byte{kind}, description)
 	}
 	if len(w.m.memories) > 0 {
 		share(memoryExport, kindMemory, unbounded)
@@ -234,8 +228,7 @@ func (p *part) imported(f uint32) uint32 {
 	if !ok {
 		index = p.imports.n
 		p.indices[f] = index
-		p.imports.n++
-		p.imports.bytes = append(p.imports.bytes, p.m.hosts[f]...)
+		p.imports.append(p.m.hosts[f])
 	}
 	return index
 }

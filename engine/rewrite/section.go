@@ -182,7 +182,7 @@ func (r *reader) importedItem() {
 func (r *reader) table() {
 	r.valueType()
 	l := r.limits()
-	if l.flags&limitsShared != 0 {
+	if l.shared() {
 		r.fail("shared table")
 	}
 	*r.tables = append(*r.tables, l.min)

@@ -137,9 +137,15 @@ func (s *sandbox) wasiConfig(a Activation) wasi.Config {
 	policy := &s.template.policy
 	feed := s.start.asked().Feed(s.input)
 	s.stdin.Reset(feed.Stdin)
+	args, env := feed.Args, policy.Env
+	if s.start.fork != nil {
+		args = args[:1]
+	} else {
+		env = environment(env, a.Context)
+	}
 	config := wasi.Config{
-		Args:   feed.Args,
-		Env:    environment(policy.Env, a.Context),
+		Args:   args,
+		Env:    env,
 		Stdin:  &s.stdin,
 		Stdout: s.captured.stdout(),
 		Stderr: s.captured.stderr(),
@@ -147,9 +153,6 @@ func (s *sandbox) wasiConfig(a Activation) wasi.Config {
 	}
 	if feed.FD3 {
 		config.Result = &s.captured.fd3
-	}
-	if s.start.fork != nil {
-		config.Args, config.Env = config.Args[:1], policy.Env
 	}
 	return config
 }

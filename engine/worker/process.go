@@ -251,10 +251,10 @@ func (p *process) assign(ctx context.Context, a assignment, binary []byte, files
 	finished := context.AfterFunc(ctx, func() { p.stop(context.Cause(ctx)) })
 	defer finished()
 	if _, err := p.expect(kindHello); err != nil {
-		return p.abandon(fmt.Errorf("%w: %w", errNotUp, err))
+		return p.notUp(err)
 	}
 	if err := p.hand(frame{kind: kindAssign, payload: payload}, files); unread(err) {
-		return p.abandon(fmt.Errorf("%w: %w", errNotUp, err))
+		return p.notUp(err)
 	} else if err != nil {
 		return p.abandon(err)
 	}
@@ -263,7 +263,7 @@ func (p *process) assign(ctx context.Context, a assignment, binary []byte, files
 	case errors.Is(err, io.EOF):
 		return p.crashed()
 	case unread(err):
-		return p.abandon(fmt.Errorf("%w: %w", errNotUp, err))
+		return p.notUp(err)
 	}
 	if err == nil {
 		err = json.Unmarshal(answer.payload, &p.ready)
@@ -301,6 +301,9 @@ func (p *process) crashed() error {
 	}
 	return &engine.InvalidModuleError{Err: fmt.Errorf("it crashes the engine: %v", p.cmd.ProcessState)}
 }
+
+// notUp abandons a process that was of no use before it had read its assignment.
+func (p *process) notUp(err error) error { return p.abandon(fmt.Errorf("%w: %w", errNotUp, err)) }
 
 // unread tells that a process had ended before it read all that it was sent: it
 // was dying already, whatever was in there.

@@ -73,8 +73,7 @@ func contentEnd(b []byte) int {
 
 // shownBy tells whether a memory holds just this.
 func (c *contents) shownBy(memory []byte) bool {
-	n := min(len(c.bytes), len(memory))
-	return n == len(c.bytes) && bytes.Equal(memory[:n], c.bytes) && contentEnd(memory[n:]) == 0
+	return bytes.HasPrefix(memory, c.bytes) && contentEnd(memory[len(c.bytes):]) == 0
 }
 
 func (c *contents) size() int64 { return int64(len(c.bytes)) }
