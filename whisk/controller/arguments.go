@@ -53,8 +53,7 @@ func arguments(parameters whisk.Parameters, payload []byte) ([]byte, error) {
 
 func writeMember(to *bytes.Buffer, p whisk.Parameter) {
 	separate(to)
-	key, _ := whisk.Encode(p.Key) // a string has a JSON form
-	to.Write(key)
+	to.Write(whisk.AppendText(to.AvailableBuffer(), p.Key))
 	to.WriteByte(':')
 	to.Write(p.Value)
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 )
@@ -28,13 +29,17 @@ func apiDocument(e echo.Context) error {
 //go:embed docs.html
 var docsPage string
 
-// docs answers with a page made of the document.
-func docs(e echo.Context) error {
-	page, err := newDocsPage()
-	if err != nil {
-		return fmt.Errorf("page of the API's document: %w", err)
+// docs gives a handler that answers with a page of the document, which is made
+// when it is first asked for.
+func docs() echo.HandlerFunc {
+	made := sync.OnceValues(newDocsPage)
+	return func(e echo.Context) error {
+		page, err := made()
+		if err != nil {
+			return fmt.Errorf("page of the API's document: %w", err)
+		}
+		return send(e, http.StatusOK, echo.MIMETextHTMLCharsetUTF8, page)
 	}
-	return send(e, http.StatusOK, echo.MIMETextHTMLCharsetUTF8, page)
 }
 
 // document is what the page shows of the OpenAPI document.

@@ -35,6 +35,7 @@ func (c *Controller) routes() []route {
 	list := []string{"limit", "skip", "count"}
 	overwrite := []string{"overwrite"}
 	invoke := []string{"blocking", "result", "timeout"}
+	show := docs()
 	return []route{
 		{method: get, path: "/", public: c.describe},
 		{method: get, path: "/ping", public: ping},
@@ -47,10 +48,10 @@ func (c *Controller) routes() []route {
 		{method: get, path: "/activation", public: c.activationsInFlight, slash: true},
 		{method: get, path: "/activation/count", public: c.countInFlight},
 		{method: get, path: documentPath, public: apiDocument, slash: true},
-		{method: get, path: docsPath, public: docs, slash: true},
+		{method: get, path: docsPath, public: show, slash: true},
 		{method: get, path: apiPath, public: c.describeAPI, slash: true},
 		{method: get, path: apiPath + documentPath, public: apiDocument, slash: true},
-		{method: get, path: apiPath + docsPath, public: docs, slash: true},
+		{method: get, path: apiPath + docsPath, public: show, slash: true},
 
 		{method: get, path: apiPath + "/namespaces", handle: listNamespaces, slash: true},
 		{method: get, path: namespacePath + "/limits", handle: c.getLimits, slash: true},

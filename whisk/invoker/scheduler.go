@@ -131,7 +131,7 @@ func (s *scheduler) nextLocked() (next *tenant, from *queue) {
 // ready is the tenant's next queue that may start a job, nil if none may.
 func (t *tenant) ready() *queue {
 	for _, q := range t.turns {
-		if bound := q.jobs[0].bound; bound == 0 || q.running < bound {
+		if q.mayStart(q.jobs[0]) {
 			return q
 		}
 	}
@@ -156,6 +156,9 @@ func (s *scheduler) occupyLocked(t *tenant, q *queue, j *job) {
 	q.running++
 }
 
+// mayStart tells whether the bound of the action lets another job of it begin.
+func (q *queue) mayStart(j *job) bool { return j.bound == 0 || q.running < j.bound }
+
 // claim gives a job its turn at once, if nobody waits and there is room. Then the
 // caller runs it, and releases it when it has ended.
 func (s *scheduler) claim(j *job) bool {
@@ -166,7 +169,7 @@ func (s *scheduler) claim(j *job) bool {
 	}
 	t := s.tenantLocked(j.namespace)
 	q := t.queue(j.action)
-	if j.bound != 0 && q.running >= j.bound {
+	if !q.mayStart(j) {
 		return false // so the queue was there before
 	}
 	s.occupyLocked(t, q, j)

@@ -100,7 +100,7 @@ func (f evalFlags) keep(env *Env, run result.Run) error {
 	if err := report.Write(f.out, run); err != nil {
 		return err
 	}
-	fmt.Fprintf(env.Stderr, "seed %d, report %s\n", run.Seed, filepath.Join(f.out, "report.html"))
+	fmt.Fprintf(env.Stderr, "seed %d, report %s\n", run.Seed, filepath.Join(f.out, report.Page))
 	if f.json {
 		return json.NewEncoder(env.Stdout).Encode(run)
 	}
@@ -115,17 +115,16 @@ func (f *evalFlags) config(program string, experiments []string) (eval.Config, e
 	}
 	config.Dir = f.out
 	var err error
-	if config.Trace, err = f.readTrace(); err != nil {
-		return config, err
+	if f.trace != "" {
+		if config.Trace, err = f.readTrace(); err != nil {
+			return config, err
+		}
 	}
 	config.Floor, config.Targets, err = f.choose(program)
 	return config, err
 }
 
 func (f *evalFlags) readTrace() (*eval.Trace, error) {
-	if f.trace == "" {
-		return eval.SampleTrace()
-	}
 	file, err := os.Open(f.trace)
 	if err != nil {
 		return nil, err
