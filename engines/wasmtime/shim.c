@@ -220,7 +220,6 @@ char *ww_define(wasmtime_linker_t *threads, wasmtime_linker_t *fibers, const cha
   ww_host *asked = calloc(1, sizeof *asked);
   if (!asked) abort();
   asked->index = index;
-  asked->n_params = n_params;
   asked->n_results = n_results;
   memcpy(asked->kinds, kinds + n_params, n_results);
   wasm_valtype_vec_t params, results;

@@ -155,7 +155,7 @@ wasmtime_error_t *wasmtime_global_set(wasmtime_context_t *, const wasmtime_globa
 // A host function that instances on fibers import.
 typedef struct ww_host {
   uintptr_t index;
-  uint8_t n_params, n_results, kinds[WW_HOST_VALUES]; // of its results
+  uint8_t n_results, kinds[WW_HOST_VALUES]; // of its results
 } ww_host;
 
 // What an instance on a fiber runs, until it has ended.

@@ -29,11 +29,11 @@ func (t table) Short() table {
 
 // row is one point of one series, in words.
 type row struct {
-	Target, Class, Variant, X             string
-	Floor, Saturated                      bool
-	Median, Quartiles, Tail, Rounds, Mean string
-	Count, Failed                         int
-	Ratios                                []ratio
+	Target, Class, Variant, X       string
+	Floor, Saturated                bool
+	Median, Quartiles, Tail, Rounds string
+	Count, Failed                   int
+	Ratios                          []ratio
 
 	variant, place int // for the order
 	x              float64
@@ -107,7 +107,7 @@ func rowOf(s result.Series, p result.Point) row {
 	r := row{
 		Target: s.Target, Variant: s.Variant, X: strconv.FormatFloat(p.X, 'g', 6, 64), x: p.X,
 		Count: p.Count, Failed: p.Failed, Saturated: p.Saturated,
-		Median: "–", Quartiles: "–", Tail: "–", Rounds: "–", Mean: "–",
+		Median: "–", Quartiles: "–", Tail: "–", Rounds: "–",
 	}
 	if p.Count == 0 {
 		return r
@@ -115,7 +115,6 @@ func rowOf(s result.Series, p result.Point) row {
 	r.Median = plot.Label(p.Quantiles.P50, s.Unit)
 	r.Quartiles = plot.Range(p.Quantiles.P25, p.Quantiles.P75, s.Unit)
 	r.Tail = plot.Label(p.Quantiles.P99, s.Unit)
-	r.Mean = plot.Label(p.Mean, s.Unit)
 	if len(p.Rounds) > 0 {
 		r.Rounds = fmt.Sprintf("%s (%d)", plot.Range(slices.Min(p.Rounds), slices.Max(p.Rounds), s.Unit), len(p.Rounds))
 	}
