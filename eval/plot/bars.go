@@ -46,13 +46,12 @@ func (p *Plotter) bars(d *Drawing, f result.Figure, panels []Panel) {
 		}
 		y += 6
 	}
-	d.shapes = slices.Insert(d.shapes, rules, ruled(p.barTicks(x), x, top, y)...)
-	p.below(d, p.barTicks(x), x, y)
+	ticks := x.ticksAcross()
+	d.shapes = slices.Insert(d.shapes, rules, ruled(ticks, x, top, y)...)
+	p.below(d, ticks, x, y)
 	d.text(inkMuted, point{(x.from + x.to) / 2, y + 34}, middle, small, f.Metric)
 	d.Height = y + 44
 }
-
-func (p *Plotter) barTicks(x scale) []tick { return x.ticks(max(2, int((x.to-x.from)/50))) }
 
 // ruled are lines behind the bars, at the ticks.
 func ruled(ticks []tick, x scale, top, bottom float64) []shape {
@@ -124,10 +123,8 @@ func drawBar(d *Drawing, b bar, x scale, centre float64) float64 {
 		whisker(d, b.look, x.log, low, high, centre)
 		right = max(right, high)
 	}
-	if x.log && b.at.Saturated {
-		d.hollowMarker(b.look, point{at, centre})
-	} else if x.log {
-		d.marker(b.look, point{at, centre})
+	if x.log {
+		d.mark(b.look, point{at, centre}, b.at)
 	}
 	return right
 }

@@ -1,6 +1,10 @@
 package plot
 
-import "math"
+import (
+	"math"
+
+	"wasmwhisk/eval/result"
+)
 
 // Drawing is a figure before it is a file. Lengths are CSS pixels, from the upper
 // left.
@@ -62,7 +66,16 @@ func (d *Drawing) heading(at point, size float64, words string) {
 	d.add(shape{ink: inkText, points: []point{at}, anchor: start, size: size, bold: true, words: words})
 }
 
-// marker is a sign of a target. A hollow one has its colour at the rim alone.
+// mark sets a target's marker for what was measured there. It is hollow, with its
+// colour at the rim alone, where the generator was the bottleneck.
+func (d *Drawing) mark(l Look, at point, measured result.Point) {
+	if measured.Saturated {
+		d.hollowMarker(l, at)
+	} else {
+		d.marker(l, at)
+	}
+}
+
 func (d *Drawing) marker(l Look, at point) {
 	d.add(shape{ink: l.ink, closed: true, points: l.outline(at, 3.6)})
 }

@@ -101,11 +101,8 @@ func course(d *Drawing, look Look, points []result.Point, x, y scale) {
 func markers(d *Drawing, look Look, run []result.Point, at []point) {
 	every := 1 + len(run)/24
 	for i, p := range run {
-		switch {
-		case p.Saturated:
-			d.hollowMarker(look, at[i])
-		case i%every == 0:
-			d.marker(look, at[i])
+		if p.Saturated || i%every == 0 {
+			d.mark(look, at[i], p)
 		}
 	}
 }
@@ -163,11 +160,6 @@ func distribution(d *Drawing, look Look, of result.Point, x, y scale) {
 	d.add(shape{ink: look.ink, width: 1.8, dash: look.dashes(), points: curve})
 	for _, share := range []float64{0.5, 0.9, 0.99} {
 		i := int(share*float64(last) + 0.5)
-		at := point{x.at(of.ECDF[i]), y.at(float64(i) / float64(max(last, 1)))}
-		if of.Saturated {
-			d.hollowMarker(look, at)
-		} else {
-			d.marker(look, at)
-		}
+		d.mark(look, point{x.at(of.ECDF[i]), y.at(float64(i) / float64(max(last, 1)))}, of)
 	}
 }

@@ -217,7 +217,7 @@ type axes struct {
 	x            scale
 	y            func(Panel) scale
 	xName, yName string
-	xTicks       []tick // empty: those of the scale
+	xTicks       []tick // nil: those of the scale
 	yTicks       []tick
 	curves       func(d *Drawing, panel Panel, x, y scale)
 }
@@ -272,7 +272,11 @@ func (p *Plotter) panel(d *Drawing, panel Panel, a axes, f frame) float64 {
 		d.line(inkGrid, 1, point{left, at}, point{right, at})
 		d.text(inkMuted, point{left - 8, at + 4}, end, small, t.label)
 	}
-	p.below(d, a.xTicks, xScale, bottom)
+	xTicks := a.xTicks
+	if xTicks == nil {
+		xTicks = xScale.ticksAcross()
+	}
+	p.below(d, xTicks, xScale, bottom)
 	d.text(inkMuted, point{(left + right) / 2, bottom + 34}, middle, small, a.xName)
 	a.curves(d, panel, xScale, yScale)
 	return bottom + 46
@@ -281,9 +285,6 @@ func (p *Plotter) panel(d *Drawing, panel Panel, a axes, f frame) float64 {
 // below draws an axis and those of its labels that do not touch each other.
 func (p *Plotter) below(d *Drawing, ticks []tick, x scale, y float64) {
 	d.line(inkMuted, 1, point{x.from, y}, point{x.to, y})
-	if ticks == nil {
-		ticks = x.ticks(max(2, int((x.to-x.from)/50)))
-	}
 	free := math.Inf(-1)
 	for _, t := range ticks {
 		at := x.at(t.value)

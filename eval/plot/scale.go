@@ -85,6 +85,9 @@ func (s scale) at(v float64) float64 {
 	return s.from + min(max(share, 0), 1)*(s.to-s.from)
 }
 
+// ticksAcross are as many as a horizontal axis has room for.
+func (s scale) ticksAcross() []tick { return s.ticks(max(2, int((s.to-s.from)/50))) }
+
 // ticks are about n places worth a label.
 func (s scale) ticks(n int) []tick {
 	if s.log {
