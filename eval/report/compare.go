@@ -1,14 +1,12 @@
 package report
 
 import (
-	"bytes"
 	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -342,14 +340,7 @@ func (c Change) Mark() template.HTML {
 
 // Write makes the page of the comparison in dir.
 func (c Comparison) Write(dir string) error {
-	var page bytes.Buffer
-	if err := c.HTML(&page); err != nil {
-		return fmt.Errorf("write comparison: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return fmt.Errorf("write comparison: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, ComparisonPage), page.Bytes(), 0o600); err != nil {
+	if err := writePage(filepath.Join(dir, ComparisonPage), c.HTML); err != nil {
 		return fmt.Errorf("write comparison: %w", err)
 	}
 	return nil

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -16,14 +17,8 @@ const Page = "report.html"
 // Write makes the page of a run and its plots in dir: report.html, and
 // plots/FIGURE.svg and .png.
 func Write(dir string, run result.Run) error {
-	var page bytes.Buffer
-	if err := HTML(&page, run); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Join(dir, "plots"), 0o750); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, Page), page.Bytes(), 0o600); err != nil {
+	page := func(w io.Writer) error { return HTML(w, run) }
+	if err := writePage(filepath.Join(dir, Page), page); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	if err := writePlots(filepath.Join(dir, "plots"), run); err != nil {
@@ -32,7 +27,22 @@ func Write(dir string, run result.Run) error {
 	return nil
 }
 
+// writePage makes a page's file, and its directory, once the page is whole.
+func writePage(path string, page func(io.Writer) error) error {
+	var text bytes.Buffer
+	if err := page(&text); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return err
+	}
+	return os.WriteFile(path, text.Bytes(), 0o600)
+}
+
 func writePlots(dir string, run result.Run) error {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
 	plotter, err := plot.New(run.Targets)
 	if err != nil {
 		return err
