@@ -3,7 +3,6 @@ package eval
 import (
 	"context"
 	"math"
-	"slices"
 	"time"
 
 	"wasmwhisk/eval/load"
@@ -72,19 +71,17 @@ func (b *bench) holds(ctx context.Context, p load.Plan) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	took := make([]time.Duration, 0, len(r.Samples))
 	failed := false
 	for _, s := range r.Samples {
 		failed = failed || s.Failure != ""
-		took = append(took, s.Took)
 		b.add(result.Sample{Key: result.Key{Metric: latency, Unit: seconds}, X: p.Rate, Value: s.Took.Seconds(), Failure: s.Failure})
 	}
 	if r.Saturated {
 		b.recorder.Saturate(result.Key{Target: b.target.Name(), Metric: latency, Unit: seconds}, p.Rate)
 		b.saturate(borne, perSecond, "")
 	}
-	slices.Sort(took)
-	return !failed && !r.Saturated && took[(len(took)-1)*99/100] <= bound, nil
+	tail := load.Percentile99(r.Samples, func(s load.Sample) time.Duration { return s.Took })
+	return len(r.Samples) > 0 && !failed && !r.Saturated && tail <= bound, nil
 }
 
 // steps are the rates in each power of ten: a third more each, and the same for

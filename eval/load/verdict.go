@@ -54,12 +54,13 @@ func saturated(p Plan, res *Result) bool {
 	if p.Clients > 0 {
 		return res.Busy > float64(min(p.Clients, runtime.NumCPU()))/2
 	}
-	late := percentile99(res.Samples, func(s Sample) time.Duration { return s.Late })
-	took := percentile99(res.Samples, func(s Sample) time.Duration { return s.Took })
+	late := Percentile99(res.Samples, func(s Sample) time.Duration { return s.Late })
+	took := Percentile99(res.Samples, func(s Sample) time.Duration { return s.Took })
 	return late > time.Millisecond && late > took/10
 }
 
-func percentile99(samples []Sample, of func(Sample) time.Duration) time.Duration {
+// Percentile99 is what one in a hundred samples reaches: 0 of none.
+func Percentile99(samples []Sample, of func(Sample) time.Duration) time.Duration {
 	if len(samples) == 0 {
 		return 0
 	}
