@@ -34,14 +34,14 @@ var layers = []struct{ pkg, mayImport string }{
 	{"engines/wazero", "engine engine/wasi engine/rewrite"},
 	{"engines/wasmer", "engine engine/rewrite engines/internal/face"},
 	{"engines/wasmer/worker", "engine engine/enginebench engine/sandbox engine/worker engines/wasmer precompile"},
-	{"engine/enginetest", "engine/... internal/wat"},
+	{"engine/enginetest", "engine/... internal/ram internal/wat"},
 
-	{"engine/enginebench", "engine engine/abi engine/host engine/sandbox engine/wasi engine/worker"},
+	{"engine/enginebench", "engine engine/abi engine/host engine/sandbox engine/wasi engine/worker internal/ram"},
 
 	// Running one action, and keeping what runs.
 	{"engine/sandbox", "engine engine/abi engine/host engine/rewrite engine/wasi"},
 	{"engine/pool", "engine/..."},
-	{"engine/worker", "engine engine/abi engine/host engine/sandbox engine/wasi"},
+	{"engine/worker", "engine engine/abi engine/host engine/sandbox engine/wasi internal/ram"},
 	{"precompile", "engine/..."},
 
 	// Fronts.
@@ -65,11 +65,14 @@ var layers = []struct{ pkg, mayImport string }{
 	{"internal/guest/guesttest", "internal/guest"},
 	{"internal/wat", ""},
 
+	// What the system tells of processes.
+	{"internal/ram", ""},
+
 	// Know us by HTTP alone.
 	{"conformance/...", ""},
 	{"eval", "eval/load eval/result eval/target"},
 	{"eval/load", ""},
-	{"eval/target", "eval/load internal/guest internal/wat"},
+	{"eval/target", "eval/load internal/guest internal/ram internal/wat"},
 	{"eval/result", ""},
 	{"eval/plot", "eval/result"},
 	{"eval/report", "eval/plot eval/result"},

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/internal/ram"
 )
 
 // BenchmarkContainers tells the memory of a thousand initialised containers, of
@@ -29,7 +29,7 @@ func BenchmarkContainers(b *testing.B) {
 		b.Run(tc.name, func(b *testing.B) {
 			f := newFixture(b)
 			activate(b, f, "first", tc.binary(0))
-			before := residentBytes(b)
+			before := residentBytes()
 			total := 0
 			for b.Loop() {
 				for n := range containers {
@@ -37,7 +37,7 @@ func BenchmarkContainers(b *testing.B) {
 					total++
 				}
 			}
-			grown := residentBytes(b) - before
+			grown := residentBytes() - before
 			b.ReportMetric(0, "ns/op")
 			b.ReportMetric(grown/(1<<20), "RSS-MiB")
 			b.ReportMetric(grown/(1<<10)/float64(total), "KiB/container")
@@ -54,12 +54,7 @@ func activate(b *testing.B, f *fixture, container string, binary []byte) {
 
 // residentBytes is the memory that this process has in RAM, after the collector
 // gave back what it could.
-func residentBytes(b *testing.B) float64 {
-	b.Helper()
+func residentBytes() float64 {
 	debug.FreeOSMemory()
-	text, err := os.ReadFile("/proc/self/statm")
-	require.NoError(b, err)
-	pages, err := strconv.Atoi(strings.Fields(string(text))[1])
-	require.NoError(b, err)
-	return float64(pages * os.Getpagesize())
+	return float64(ram.Resident(os.Getpid()))
 }

@@ -23,7 +23,7 @@ func BenchmarkResident(b *testing.B) {
 				return nil
 			})
 			asked.Store(total)
-			return residentBytes(b)
+			return residentBytes()
 		}
 		early := until(10_000)
 		late := until(1_000_000)

@@ -1,16 +1,13 @@
 package enginebench
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"runtime/debug"
-	"strconv"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/internal/ram"
 )
 
 // idleSandboxes is how many sandboxes wait when their memory is measured.
@@ -48,20 +45,5 @@ func (g *guest) idleBytes(ctx context.Context) (size int64, err error) {
 // times counts once. It is 0 where the system does not tell.
 func residentBytes() int64 {
 	debug.FreeOSMemory()
-	return proportionalBytes(os.Getpid())
-}
-
-// proportionalBytes is the RAM of a process, of pages shared with others its share.
-func proportionalBytes(pid int) int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	if err != nil {
-		return 0
-	}
-	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-		if fields := bytes.Fields(lines.Bytes()); len(fields) == 3 && string(fields[0]) == "Pss:" {
-			kilobytes, _ := strconv.ParseInt(string(fields[1]), 10, 64)
-			return kilobytes << 10
-		}
-	}
-	return 0
+	return ram.Proportional(os.Getpid())
 }

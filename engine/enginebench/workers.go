@@ -8,6 +8,7 @@ import (
 
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/engine/worker"
+	"wasmwhisk/internal/ram"
 )
 
 // workers are the worker processes of an engine, one for each guest.
@@ -66,7 +67,7 @@ func (w *workers) figures(guests []GuestFigures) {
 	for i := range guests {
 		guests[i].Process = median(w.samples[i])
 		for _, pid := range w.supervisors[i].Processes() {
-			guests[i].ProcessIdle = proportionalBytes(pid)
+			guests[i].ProcessIdle = ram.Proportional(pid)
 		}
 	}
 }

@@ -8,14 +8,13 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/internal/ram"
 )
 
 // Endurance says how long engines are tried; its zero value asks for nothing.
@@ -84,13 +83,11 @@ func (e *env) reuse(t *testing.T, m engine.Module, activations int) {
 func resident(t *testing.T) int64 {
 	t.Helper()
 	debug.FreeOSMemory()
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		t.Skip("no /proc/self/statm to read the memory of this process from")
+	size := ram.Resident(os.Getpid())
+	if size == 0 {
+		t.Skip("the system does not tell the memory of this process")
 	}
-	pages, err := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
-	require.NoError(t, err)
-	return pages * int64(os.Getpagesize())
+	return size
 }
 
 // testManyTraps has a well-behaved guest answer while others trap.

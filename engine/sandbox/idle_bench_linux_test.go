@@ -1,12 +1,9 @@
 package sandbox_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"os"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,6 +14,7 @@ import (
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/engine/wasi"
 	"wasmwhisk/engines/wazero"
+	"wasmwhisk/internal/ram"
 )
 
 // BenchmarkIdle tells the memory of an instance that has run once, was put back
@@ -33,11 +31,11 @@ func BenchmarkIdle(b *testing.B) {
 			s := newSnapshotted(b, tc.binary(b))
 			s.idle(b)
 			for b.Loop() {
-				before := proportionalBytes(b)
+				before := proportionalBytes()
 				for range instances {
 					s.idle(b)
 				}
-				b.ReportMetric((proportionalBytes(b)-before)/instances/1024, "KiB/instance")
+				b.ReportMetric((proportionalBytes()-before)/instances/1024, "KiB/instance")
 			}
 			b.ReportMetric(0, "ns/op")
 		})
@@ -87,19 +85,7 @@ func (s snapshotted) idle(b *testing.B) {
 }
 
 // proportionalBytes is this process's share of the memory in RAM.
-func proportionalBytes(b *testing.B) float64 {
-	b.Helper()
+func proportionalBytes() float64 {
 	debug.FreeOSMemory()
-	f, err := os.Open("/proc/self/smaps_rollup")
-	require.NoError(b, err)
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if rest, ok := strings.CutPrefix(lines.Text(), "Pss:"); ok {
-			kib, err := strconv.Atoi(strings.Fields(rest)[0])
-			require.NoError(b, err)
-			return float64(kib) * 1024
-		}
-	}
-	b.Fatal("no Pss in /proc/self/smaps_rollup")
-	return 0
+	return float64(ram.Proportional(os.Getpid()))
 }

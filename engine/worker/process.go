@@ -19,6 +19,7 @@ import (
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/internal/ram"
 )
 
 // maxDescriptors bounds those that come with an assignment.
@@ -207,17 +208,8 @@ func (p *process) stop(why error) {
 	_ = p.cmd.Process.Kill()
 }
 
-// resident is the memory that the process has, as the kernel counts it; 0 where it
-// does not tell.
-func (p *process) resident() int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	var total, resident int64
-	_, _ = fmt.Sscan(string(text), &total, &resident)
-	return resident * int64(os.Getpagesize())
-}
+// resident is 0 where the system does not tell.
+func (p *process) resident() int64 { return ram.Resident(p.cmd.Process.Pid) }
 
 // overspend ends the process because of its memory, which is the fault of an
 // activation that was alone in it.

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"wasmwhisk/internal/ram"
 )
 
 // usage is what a process and all that it started have used.
@@ -26,7 +28,7 @@ func usageOf(pid int) (usage, error) {
 	}
 	var sum usage
 	for _, id := range family(pid, parents) {
-		sum.resident += resident(id)
+		sum.resident += ram.Proportional(id)
 		sum.ticks += parents[id].ticks
 	}
 	return sum, nil
@@ -91,21 +93,6 @@ func family(pid int, all map[int]process) []int {
 		}
 	}
 	return members
-}
-
-// resident is the proportional set size of a process: 0 if it has ended.
-func resident(pid int) int64 {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if size, ok := strings.CutPrefix(line, "Pss:"); ok {
-			kib, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(size), "kB")), 10, 64)
-			return kib << 10
-		}
-	}
-	return 0
 }
 
 // settle waits until a process and its family have used next to nothing for a

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"wasmwhisk/internal/ram"
 	"wasmwhisk/whisk"
 )
 
@@ -181,12 +182,12 @@ func BenchmarkResidentActions(b *testing.B) {
 	s.kill()
 	for b.Loop() {
 		s := launchAPI(b, program, state)
-		before := resident(b, s.Process.Pid)
+		before := ram.Resident(s.Process.Pid)
 		for k := range 100 {
 			once(b, s.address, postInvoke(fmt.Sprintf("a%d", k), resultOnly, whisk.GuestKey()), http.StatusOK)
 		}
-		b.ReportMetric(before, "started-MiB")
-		b.ReportMetric(resident(b, s.Process.Pid), "100-in-use-MiB")
+		b.ReportMetric(float64(before)/(1<<20), "started-MiB")
+		b.ReportMetric(float64(ram.Resident(s.Process.Pid))/(1<<20), "100-in-use-MiB")
 		s.kill()
 	}
 	b.ReportMetric(0, "ns/op")

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -236,20 +234,6 @@ func createMany(b *testing.B, address string, n int) {
 	for _, err := range errs {
 		require.NoError(b, err)
 	}
-}
-
-// resident is the memory of a process that is in RAM, in MiB.
-func resident(b *testing.B, pid int) float64 {
-	b.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		b.Skip(err)
-	}
-	_, rest, _ := bytes.Cut(status, []byte("VmRSS:"))
-	var kib float64
-	_, err = fmt.Sscan(strings.TrimSpace(string(rest)), &kib)
-	require.NoError(b, err)
-	return kib / 1024
 }
 
 // greed asks each of its requests on a connection, again and again, whatever it is
