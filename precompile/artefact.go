@@ -101,18 +101,32 @@ func openArtefact(path string, how int) (*artefact, error) {
 	if err := checkPrivate(info); err != nil {
 		return a, err
 	}
-	if a.lock, err = os.Open(path); err != nil {
-		return a, err
+	return a, a.acquire(how)
+}
+
+// acquire opens and locks what the name leads to now. From then on that is what
+// the artefact is: what was there before may be gone, and its inode in use again.
+func (a *artefact) acquire(how int) error {
+	lock, err := os.OpenFile(a.path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errGone
+	}
+	if err != nil {
+		return err
+	}
+	a.lock = lock
+	if a.info, err = lock.Stat(); err != nil {
+		return err
 	}
 	// A file system without locks answers otherwise than that it is taken;
 	// there, an eviction at the wrong moment costs a compilation.
-	if err := syscall.Flock(int(a.lock.Fd()), how|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
-		return a, errInUse
+	if err := syscall.Flock(int(lock.Fd()), how|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+		return errInUse
 	}
 	if !a.inPlace() {
-		return a, errGone
+		return errGone
 	}
-	return a, nil
+	return nil
 }
 
 // inPlace tells whether the artefact's name still leads to it.
