@@ -118,15 +118,27 @@ func (a *artefact) acquire(how int) error {
 	if a.info, err = lock.Stat(); err != nil {
 		return err
 	}
-	// A file system without locks answers otherwise than that it is taken;
-	// there, an eviction at the wrong moment costs a compilation.
-	if err := syscall.Flock(int(lock.Fd()), how|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+	if a.taken(how) {
 		return errInUse
 	}
 	if !a.inPlace() {
 		return errGone
 	}
 	return nil
+}
+
+// taken tells whether others have locked what is open, or locks it. A file system
+// without locks answers otherwise than that it is taken; there, an eviction at the
+// wrong moment costs a compilation.
+func (a *artefact) taken(how int) bool {
+	return errors.Is(syscall.Flock(int(a.lock.Fd()), how|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+}
+
+// removable tells whether an artefact is in its place and nobody else has it open,
+// and has nobody open it until close. Who is refused has lost their own lock, too:
+// of several, the last one is not refused.
+func (a *artefact) removable() bool {
+	return (a.lock == nil || !a.taken(syscall.LOCK_EX)) && a.inPlace()
 }
 
 // inPlace tells whether the artefact's name still leads to it.

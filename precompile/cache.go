@@ -250,13 +250,14 @@ func (c *Cache) used(path string) {
 }
 
 // drop removes an artefact that cannot be trusted, unless a sound one has taken
-// its place meanwhile.
+// its place meanwhile. While others read it, that is left to them: they go by its
+// name, under which they must not find another one in the middle.
 func (c *Cache) drop(a *artefact, why error) {
-	c.count(func(s *CacheStats) { s.Dropped++ })
-	c.log.Warn("artefact dropped", "path", a.path, "error", why)
-	if !a.inPlace() {
+	if !a.removable() {
 		return
 	}
+	c.count(func(s *CacheStats) { s.Dropped++ })
+	c.log.Warn("artefact dropped", "path", a.path, "error", why)
 	if err := c.remove(a.path); err != nil {
 		c.failed("remove artefact", err)
 	}

@@ -565,6 +565,27 @@ func TestDroppingSparesWhatCameAfter(t *testing.T) {
 	require.Equal(t, Loaded, ask(t, c, binaryNo(1)))
 }
 
+// Who reads an artefact goes by its name.
+func TestDroppingSparesReaders(t *testing.T) {
+	t.Parallel()
+	dir, fake := t.TempDir(), newFake()
+	c := openCache(t, dir, fake, CacheConfig{})
+	ask(t, c, binaryNo(1))
+	path := only(t, dir)
+	first, err := openArtefact(path, syscall.LOCK_SH)
+	require.NoError(t, err)
+	second, err := openArtefact(path, syscall.LOCK_SH)
+	require.NoError(t, err)
+
+	c.drop(first, errors.New("is bad"))
+	require.True(t, second.inPlace())
+	first.close()
+	c.drop(second, errors.New("is bad"))
+	require.False(t, second.inPlace())
+	second.close()
+	require.EqualValues(t, 1, c.Stats().Dropped)
+}
+
 func TestLeftovers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
