@@ -20,8 +20,8 @@ import (
 type loader struct {
 	*Runtime
 	cache wazero.CompilationCache
-	root  string // made by us, removed by close
-	dir   string // below root, where wazero looks code up
+	temp  *tempDir // removed by Close
+	dir   string   // below it, where wazero looks code up
 
 	mapped bool // wazero reads through mappingCache
 
@@ -61,20 +61,20 @@ func (l *lazy[R]) close(ctx context.Context) error {
 }
 
 func newLoader(ctx context.Context, config engine.Config) (_ *loader, err error) {
-	root, err := os.MkdirTemp("", "wasmwhisk-wazero-")
+	root, err := newTempDir(os.TempDir())
 	if err != nil {
 		return nil, fmt.Errorf("make directory for loading artefacts: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			_ = os.RemoveAll(root)
+			_ = root.remove()
 		}
 	}()
-	cache, err := wazero.NewCompilationCacheWithDir(root)
+	cache, err := wazero.NewCompilationCacheWithDir(root.path)
 	if err != nil {
 		return nil, fmt.Errorf("open directory for loading artefacts: %w", err)
 	}
-	dir, err := onlyEntry(root)
+	dir, err := onlyEntry(root.path)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func newLoader(ctx context.Context, config engine.Config) (_ *loader, err error)
 	if err != nil {
 		return nil, err
 	}
-	return &loader{Runtime: rt, cache: cache, root: root, dir: dir, mapped: mapped}, nil
+	return &loader{Runtime: rt, cache: cache, temp: root, dir: dir, mapped: mapped}, nil
 }
 
 // load offers the code of an artefact where wazero looks for it, and has wazero
@@ -138,5 +138,5 @@ func neverCompile(ctx context.Context) context.Context {
 }
 
 func (l *loader) Close(ctx context.Context) error {
-	return errors.Join(l.Runtime.Close(ctx), l.cache.Close(ctx), os.RemoveAll(l.root))
+	return errors.Join(l.Runtime.Close(ctx), l.cache.Close(ctx), l.temp.remove())
 }
