@@ -44,6 +44,10 @@ const (
 
 	// answerBytes bounds what is read of a child, and what is kept of its stderr.
 	answerBytes = 64 << 10
+
+	// outputDelay is how long the output of a process may stay open after it has
+	// ended: whoever it started may hold that, and would hold us as well.
+	outputDelay = 5 * time.Second
 )
 
 // ChildConfig says how compilations run in processes of their own.
@@ -161,8 +165,10 @@ func (c *childCompiler) run(ctx context.Context, binary []byte, dir string) erro
 		return context.Cause(ctx)
 	case cmd.ProcessState == nil:
 		return fmt.Errorf("start compiler process: %w", err)
-	case err == nil && json.Unmarshal(said.Bytes(), &answer) == nil:
+	case (err == nil || errors.Is(err, exec.ErrWaitDelay)) && json.Unmarshal(said.Bytes(), &answer) == nil:
 		return answer.verdict(c.Fingerprint())
+	case errors.Is(err, exec.ErrWaitDelay):
+		return fmt.Errorf("read answer of compiler process: %w", err)
 	}
 	return c.autopsy(endingOf(clocked, cmd.ProcessState, complaint.String()))
 }
@@ -172,6 +178,7 @@ func (c *childCompiler) command(ctx context.Context, dir string) *exec.Cmd {
 	cmd.Args[0] = "executor"
 	cmd.Env = []string{}
 	cmd.Dir = dir
+	cmd.WaitDelay = outputDelay
 	return cmd
 }
 

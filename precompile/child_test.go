@@ -7,8 +7,10 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,13 +29,25 @@ import (
 // environment to tell it.
 const childArgument = "compile-child"
 
-// What makes the compiler of a test process crash, or never come to an end.
+// heirArgument makes it a process that does nothing but hold what it inherited.
+const heirArgument = "hold-output"
+
+// What makes the compiler of a test process crash, never come to an end, or leave a
+// process behind, whose id is in the file of that name.
 const (
 	crash = "crash here"
 	spin  = "spin here"
+	leave = "leave an heir"
+	heir  = "heir"
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == heirArgument {
+		forever := make(chan os.Signal, 1)
+		signal.Notify(forever, syscall.SIGUSR1)
+		<-forever
+		return
+	}
 	if len(os.Args) != 2 || os.Args[1] != childArgument {
 		goleak.VerifyTestMain(m)
 		return
@@ -62,8 +76,21 @@ func (c crashing) Precompile(ctx context.Context, binary []byte, dir string) err
 		for n := 0; ; {
 			n++ // and never yields
 		}
+	case bytes.Contains(binary, []byte(leave)):
+		if err := startHeir(ctx, dir); err != nil {
+			return err
+		}
 	}
 	return c.Precompiler.Precompile(wazeroengine.WithWorkers(ctx, 2), binary, dir)
+}
+
+func startHeir(ctx context.Context, dir string) error {
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/proc/self/exe", heirArgument)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, heir), []byte(strconv.Itoa(cmd.Process.Pid)), 0o600)
 }
 
 // telling is a custom section that says what to do.
@@ -241,6 +268,19 @@ func TestChildCrash(t *testing.T) {
 	m, err := c.Compile(t.Context(), heavyFunctions())
 	require.NoError(t, err)
 	require.NoError(t, m.Close(t.Context()))
+}
+
+// Whoever holds a compiler's output when that has ended holds up nobody.
+func TestChildThatLeavesAnHeir(t *testing.T) {
+	t.Parallel()
+	c, dir := inChild(t, ChildConfig{}), t.TempDir()
+	compiled := c.Precompile(t.Context(), append(heavyFunctions(), telling(leave)...), dir)
+	text, err := os.ReadFile(filepath.Join(dir, heir))
+	require.NoError(t, err)
+	pid, err := strconv.Atoi(string(text))
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL), "the heir lives")
+	require.NoError(t, compiled)
 }
 
 // A compiler that may end its process gets none of ours, however little there is
