@@ -133,8 +133,14 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 type bench struct {
 	config   Config
 	natives  []*native
-	subjects []subject
-	workers  []*workers // of the engines, nil for those without
+	entrants []entrant
+}
+
+// entrant is an engine with what is measured of it.
+type entrant struct {
+	Engine
+	subject subject
+	workers *workers // nil if there are none
 }
 
 // subject is an engine that is measured, here or in a program of its own.
@@ -167,14 +173,12 @@ func (b *bench) add(ctx context.Context, e Engine) error {
 	if err != nil {
 		return err
 	}
-	b.subjects = append(b.subjects, s)
-	if e.Worker == nil {
-		b.workers = append(b.workers, nil)
-		return nil
+	added := entrant{Engine: e, subject: s}
+	if e.Worker != nil {
+		b.config.Progress(e.Name + ": start worker processes")
+		added.workers, err = newWorkers(ctx, e.Worker, b.config.Guests)
 	}
-	b.config.Progress(e.Name + ": start worker processes")
-	w, err := newWorkers(ctx, e.Worker, b.config.Guests)
-	b.workers = append(b.workers, w)
+	b.entrants = append(b.entrants, added) // which close wants, whatever the error
 	return err
 }
 
@@ -199,16 +203,19 @@ func (b *bench) round(ctx context.Context) error {
 		}
 		answers[i] = n.answer
 	}
-	for i, s := range b.subjects {
-		err := s.round(ctx, answers)
-		if w := b.workers[i]; err == nil && w != nil {
-			err = w.round(ctx)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", b.config.Engines[i].Name, err)
+	for _, e := range b.entrants {
+		if err := e.round(ctx, answers); err != nil {
+			return fmt.Errorf("%s: %w", e.Name, err)
 		}
 	}
 	return nil
+}
+
+func (e entrant) round(ctx context.Context, answers []string) error {
+	if err := e.subject.round(ctx, answers); err != nil || e.workers == nil {
+		return err
+	}
+	return e.workers.round(ctx)
 }
 
 func (b *bench) report(ctx context.Context) (*Report, error) {
@@ -217,32 +224,40 @@ func (b *bench) report(ctx context.Context) (*Report, error) {
 		r.Native = append(r.Native, n.figure())
 		r.ForkExec = median(n.idle)
 	}
-	for i, s := range b.subjects {
-		name := b.config.Engines[i].Name
-		b.config.Progress(name + ": memory of sandboxes that wait")
-		e, err := s.report(ctx)
+	for _, e := range b.entrants {
+		b.config.Progress(e.Name + ": memory of sandboxes that wait")
+		of, err := e.report(ctx, r.Native)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, fmt.Errorf("%s: %w", e.Name, err)
 		}
-		e.Name = name
-		for n := range e.Kernels {
-			e.Kernels[n].Native = float64(e.Kernels[n].Run) / float64(max(r.Native[n].Run, 1))
-		}
-		if w := b.workers[i]; w != nil {
-			w.figures(e.Guests)
-		}
-		r.Engines = append(r.Engines, e)
+		r.Engines = append(r.Engines, of)
+	}
+	return r, nil
+}
+
+// report compares the kernels with the native programs.
+func (e entrant) report(ctx context.Context, natives []KernelFigure) (EngineReport, error) {
+	r, err := e.subject.report(ctx)
+	if err != nil {
+		return r, err
+	}
+	r.Name = e.Name
+	for i := range r.Kernels {
+		r.Kernels[i].Native = float64(r.Kernels[i].Run) / float64(max(natives[i].Run, 1))
+	}
+	if e.workers != nil {
+		e.workers.figures(r.Guests)
 	}
 	return r, nil
 }
 
 func (b *bench) close(ctx context.Context) error {
-	for _, w := range slices.DeleteFunc(b.workers, func(w *workers) bool { return w == nil }) {
-		w.close()
-	}
 	var errs []error
-	for _, s := range b.subjects {
-		errs = append(errs, s.close(ctx))
+	for _, e := range b.entrants {
+		if e.workers != nil {
+			e.workers.close()
+		}
+		errs = append(errs, e.subject.close(ctx))
 	}
 	return errors.Join(errs...)
 }
