@@ -1,9 +1,6 @@
 package executor
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // head is the head of a request that the loop serves: a POST of HTTP/1.1 in its
 // plainest form, which leaves nothing to interpretation.
@@ -95,16 +92,6 @@ func lower(to, text []byte) []byte {
 		to = append(to, c)
 	}
 	return to
-}
-
-// isWordOr accepts one or more letters, digits and others.
-func isWordOr(text []byte, others string) bool {
-	for _, c := range text {
-		if !isAlnum(c) && strings.IndexByte(others, c) < 0 {
-			return false
-		}
-	}
-	return len(text) > 0
 }
 
 func isPrintable(text []byte) bool {

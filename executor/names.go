@@ -19,19 +19,20 @@ const (
 // checkID accepts what callers may call a container: letters, digits and ._-,
 // beginning with a letter or digit. It is safe as a file name.
 func checkID(id string) error {
-	if id == "" || len(id) > maxID || !isAlnum(id[0]) {
-		return errID()
-	}
-	for i := range len(id) {
-		if !isAlnum(id[i]) && !strings.ContainsRune("._-", rune(id[i])) {
-			return errID()
-		}
+	if len(id) > maxID || !isWordOr(id, "._-") || !isAlnum(id[0]) {
+		return whisk.Errorf(whisk.BadRequest, "a container id is 1 to %d letters, digits and ._-, the first a letter or digit", maxID)
 	}
 	return nil
 }
 
-func errID() error {
-	return whisk.Errorf(whisk.BadRequest, "a container id is 1 to %d letters, digits and ._-, the first a letter or digit", maxID)
+// isWordOr accepts one or more letters, digits and others.
+func isWordOr[T string | []byte](text T, others string) bool {
+	for i := range len(text) {
+		if c := text[i]; !isAlnum(c) && strings.IndexByte(others, c) < 0 {
+			return false
+		}
+	}
+	return len(text) > 0
 }
 
 func isAlnum(c byte) bool {
@@ -46,22 +47,13 @@ func newID() string {
 }
 
 // checkName accepts the name of an environment variable: anything that cannot
-// be mistaken for something else once it stands before "=value".
+// be mistaken for something else once it stands before "=value". Most are words,
+// which is quicker to see.
 func checkName(name string) error {
-	if name == "" || len(name) > maxName || !isWord(name) && !isText(name) {
+	if name == "" || len(name) > maxName || !isWordOr(name, "_") && !isText(name) {
 		return whisk.Errorf(whisk.BadRequest, "%q cannot be the name of an environment variable", shorten(name))
 	}
 	return nil
-}
-
-// isWord is the quick answer for names as they usually are.
-func isWord(name string) bool {
-	for i := range len(name) {
-		if !isAlnum(name[i]) && name[i] != '_' {
-			return false
-		}
-	}
-	return true
 }
 
 func isText(name string) bool {
