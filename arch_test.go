@@ -44,15 +44,16 @@ var layers = []struct{ pkg, mayImport string }{
 	{"engine/worker", "engine engine/abi engine/host engine/sandbox engine/wasi internal/ram"},
 	{"precompile", "engine/..."},
 
-	// Fronts.
+	// Fronts, and what both need.
+	{"internal/bodies", "whisk"},
 	{"executor/action", "engine/... precompile whisk"},
-	{"executor", "engine/... executor/action precompile whisk"},
+	{"executor", "engine/... executor/action internal/bodies precompile whisk"},
 
 	// The standalone control plane, lowest first.
 	{"whisk/store", "whisk"},
 	{"whisk/entitlement", "whisk"},
 	{"whisk/invoker", "engine/... executor/action whisk whisk/store"},
-	{"whisk/controller", "whisk whisk/entitlement whisk/invoker whisk/store"},
+	{"whisk/controller", "internal/bodies whisk whisk/entitlement whisk/invoker whisk/store"},
 	{"whisk/store/sqlite", "whisk whisk/store"},
 	{"whisk/store/storetest", "whisk whisk/store"},
 

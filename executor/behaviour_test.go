@@ -694,17 +694,17 @@ func TestUploadsAreBoundedTogether(t *testing.T) {
 	require.NoError(t, err)
 	defer first.Close()
 	fmt.Fprintf(first, "POST /init HTTP/1.1\r\nHost: x\r\nContent-Length: 800000\r\n\r\n{")
-	require.Eventually(t, func() bool {
-		f.receiver.uploads.mu.Lock()
-		defer f.receiver.uploads.mu.Unlock()
-		return f.receiver.uploads.free < 1<<20
-	}, 10*time.Second, time.Millisecond)
+	allFree := func() bool {
+		taken, err := f.receiver.uploads.Reserve(1<<20, 1<<20)
+		f.receiver.uploads.Release(taken)
+		return err == nil
+	}
+	require.Eventually(t, func() bool { return !allFree() }, time.Minute, time.Millisecond)
 	big := initBody(echoGuest(), `"padding":"`+strings.Repeat("x", 500_000)+`"`)
 	r := f.post(f.single+"/init", big)
 	assert.Equal(t, 503, r.status)
 	first.Close()
-	require.Eventually(t, func() bool { return f.receiver.uploads.take(1 << 20) }, 10*time.Second, time.Millisecond)
-	f.receiver.uploads.give(1 << 20)
+	require.Eventually(t, allFree, time.Minute, time.Millisecond)
 	assert.Equal(t, 200, f.post(f.single+"/init", big).status)
 }
 

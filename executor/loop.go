@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"wasmwhisk/internal/bodies"
 	"wasmwhisk/whisk"
 )
 
@@ -124,7 +125,7 @@ func (l *loop) activation(ctx context.Context, id string, h head) (r response) {
 	err := l.front.activate(ctx, id, func(ct *container) (err error) {
 		if err := l.receive(h); err != nil {
 			r.last = true
-			return brokenBody(err)
+			return bodies.Broken(err)
 		}
 		l.lookout.begin()
 		defer func() { r.ahead = l.lookout.end() }()

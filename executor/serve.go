@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/whisk"
 )
 
 // serveInit answers an /init of a container.
@@ -59,7 +60,7 @@ func (e *Executor) activate(ctx context.Context, ct *container, t *timings, deco
 		return nil, err
 	}
 	if len(req.input) > e.config.Limits.PayloadBytes {
-		return nil, tooLarge(int64(len(req.input)), int64(e.config.Limits.PayloadBytes))
+		return nil, whisk.RequestTooLarge(int64(len(req.input)), int64(e.config.Limits.PayloadBytes))
 	}
 	t.spans = make([]span, 0, 3)
 	t.since(phaseDecode, began)

@@ -15,6 +15,15 @@ func Malformed(detail string) *Error {
 	return Errorf(BadRequest, "The request content was malformed:\n%s", detail)
 }
 
+// RequestTooLarge is the TooLarge of a request longer than limit bytes. A length of
+// 0 or less means that it is not known.
+func RequestTooLarge(length, limit int64) *Error {
+	if length <= 0 {
+		return Errorf(TooLarge, "Request larger than allowed: more than %d bytes.", limit)
+	}
+	return Errorf(TooLarge, "Request larger than allowed: %d > %d bytes.", length, limit)
+}
+
 // Decode reads one JSON object into v, as a request's body is read. Its errors
 // are *Error.
 func Decode(data []byte, v any) error {

@@ -39,15 +39,6 @@ func TextResultTooLarge(length, limit uint64) string {
 	return fmt.Sprintf("The action produced a response that exceeded the allowed length: %d > %d bytes.", length, limit)
 }
 
-// TextRequestTooLarge is the text of a request longer than limit bytes. A
-// length of 0 or less means that it is not known.
-func TextRequestTooLarge(length, limit int64) string {
-	if length <= 0 {
-		return fmt.Sprintf("Request larger than allowed: more than %d bytes.", limit)
-	}
-	return fmt.Sprintf("Request larger than allowed: %d > %d bytes.", length, limit)
-}
-
 // TextLogsTruncated is the line that ends the logs of an activation that wrote
 // more than limit bytes.
 func TextLogsTruncated(limit int) string {

@@ -28,8 +28,8 @@ func TestTexts(t *testing.T) {
 		{"init timed out", TextInitTimedOut(time.Minute), "The action exceeded its time limits of 60000 milliseconds during initialization."},
 		{"result", TextResultTooLarge(1048577, MaxResultBytes), "The action produced a response that exceeded the allowed length: 1048577 > 1048576 bytes."},
 		{"result of unknown length", TextResultTooLarge(0, 10), "The action produced a response that exceeded the allowed length: more than 10 bytes."},
-		{"request", TextRequestTooLarge(1048577, MaxPayloadBytes), "Request larger than allowed: 1048577 > 1048576 bytes."},
-		{"request of unknown length", TextRequestTooLarge(-1, 10), "Request larger than allowed: more than 10 bytes."},
+		{"request", RequestTooLarge(1048577, MaxPayloadBytes).Message, "Request larger than allowed: 1048577 > 1048576 bytes."},
+		{"request of unknown length", RequestTooLarge(-1, 10).Message, "Request larger than allowed: more than 10 bytes."},
 		{"logs", TextLogsTruncated(MaxLogBytes), "Logs were truncated because the total bytes size exceeds the limit of 10485760 bytes."},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,75 +1,45 @@
 package controller
 
 import (
-	"errors"
-	"io"
 	"mime"
 	"net/http"
-	"os"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
+	"wasmwhisk/internal/bodies"
 	"wasmwhisk/whisk"
 )
 
 // maxBodyBytes bounds any request, as OpenWhisk's HTTP layer does.
 const maxBodyBytes = 50 << 20
 
-// trustedBytes is how much of a body is made room for before any of it came.
-const trustedBytes = 256 << 10
-
 const typeWasm = "application/wasm"
 
 // receiver reads the bodies of requests, within limits.
 type receiver struct {
 	timeout time.Duration // from a request's header to the end of its body
-
-	mu   sync.Mutex
-	free int64 // of what large bodies may take together
+	uploads *bodies.Budget
 }
 
 func newReceiver(timeout time.Duration, all int64) *receiver {
-	return &receiver{timeout: timeout, free: all}
-}
-
-// reserve takes n bytes, to be given back by calling what it gives.
-func (r *receiver) reserve(n int64) (func(), error) {
-	if n <= trustedBytes {
-		return func() {}, nil
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if n > r.free {
-		return nil, whisk.Errorf(whisk.Unavailable, "The server is receiving too much at once.")
-	}
-	r.free -= n
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.free += n
-	}, nil
+	return &receiver{timeout: timeout, uploads: bodies.NewBudget(all)}
 }
 
 // receive reads a body of at most limit bytes; release tells that it is no
 // longer needed.
 func (r *receiver) receive(c echo.Context, limit int64) (body []byte, release func(), err error) {
 	length := c.Request().ContentLength
-	switch {
-	case length == 0:
+	if length == 0 {
 		return nil, func() {}, nil
-	case length > limit:
-		return nil, nil, tooLarge(length, limit)
-	case length < 0:
-		length = limit
 	}
-	release, err = r.reserve(length)
+	taken, err := r.uploads.Reserve(length, limit)
 	if err != nil {
 		return nil, nil, err
 	}
+	release = func() { r.uploads.Release(taken) }
 	if body, err = r.read(c, limit); err != nil {
 		release()
 		return nil, nil, err
@@ -93,40 +63,11 @@ func (r *receiver) timely(next echo.HandlerFunc) echo.HandlerFunc {
 // read takes a body, and the bound on its time back then: what follows may take
 // longer.
 func (r *receiver) read(c echo.Context, limit int64) ([]byte, error) {
-	body, err := readAll(c.Request(), limit)
+	body, err := bodies.Read(c.Request().Body, c.Request().ContentLength, limit)
 	if err != nil {
 		return nil, err
 	}
 	return body, http.NewResponseController(c.Response()).SetReadDeadline(time.Time{})
-}
-
-// readAll believes the length that was told up to trustedBytes, and beyond once
-// those have come.
-func readAll(req *http.Request, limit int64) ([]byte, error) {
-	from := io.LimitReader(req.Body, limit+1)
-	body := make([]byte, min(max(req.ContentLength, 512), trustedBytes))
-	n, err := io.ReadFull(from, body)
-	body = body[:n]
-	if err == nil {
-		var rest []byte
-		rest, err = io.ReadAll(from)
-		body = append(body, rest...)
-	}
-	switch {
-	case err == nil, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && int64(n) >= req.ContentLength:
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, whisk.Errorf(whisk.BadRequest, "The request did not arrive in time.")
-	default:
-		return nil, whisk.Errorf(whisk.BadRequest, "The request ended before its body was complete.")
-	}
-	if int64(len(body)) > limit {
-		return nil, tooLarge(0, limit)
-	}
-	return body, nil
-}
-
-func tooLarge(n, limit int64) error {
-	return whisk.Errorf(whisk.TooLarge, "%s", whisk.TextRequestTooLarge(n, limit))
 }
 
 // mediaType is the content type of a request without its parameters.
