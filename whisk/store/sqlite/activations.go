@@ -21,7 +21,7 @@ const keyShift = 20
 // read it.
 type detail struct {
 	Subject string          `json:"subject"`
-	Result  json.RawMessage `json:"result,omitempty"`
+	Result  json.RawMessage `json:"result"`
 	Size    int             `json:"size"`
 	Logs    []string        `json:"logs"`
 }

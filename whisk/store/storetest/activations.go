@@ -28,8 +28,10 @@ func testActivations(t *testing.T, h Harness) {
 	fired.End, fired.Duration, fired.Annotations = 0, nil, whisk.Parameters{}
 	empty := record("guest", "void", 1690000000002)
 	empty.Response, empty.Logs = whisk.Response{}, []string{}
-	appended(t, s, full, fired, empty)
-	for _, a := range []*whisk.Activation{full, fired, empty} {
+	null := record("guest", "null", 1690000000003) // which is a result, and not none
+	null.Response.Result = []byte("null")
+	appended(t, s, full, fired, empty, null)
+	for _, a := range []*whisk.Activation{full, fired, empty, null} {
 		got, err := s.Activation(t.Context(), "guest", a.ID)
 		require.NoError(t, err)
 		assert.Equal(t, a, got, "Activation(%s)", a.ID)
@@ -50,14 +52,14 @@ func testActivations(t *testing.T, h Harness) {
 
 	summaries, err := s.ListSummaries(t.Context(), store.ActivationQuery{Namespace: "guest"})
 	require.NoError(t, err)
-	assert.Equal(t, []*whisk.ActivationSummary{empty.Summary(), fired.Summary(), full.Summary()}, summaries)
+	assert.Equal(t, []*whisk.ActivationSummary{null.Summary(), empty.Summary(), fired.Summary(), full.Summary()}, summaries)
 
 	bad := record("guest", "bad", 1)
 	bad.ID = "xyz"
 	assert.Error(t, s.Append(t.Context(), record("guest", "bad", 1), bad), "Append of an id that is none")
 	n, err := s.CountActivations(t.Context(), store.ActivationQuery{Namespace: "guest"})
 	require.NoError(t, err)
-	assert.Equal(t, 3, n, "after an append that failed")
+	assert.Equal(t, 4, n, "after an append that failed")
 
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
