@@ -184,7 +184,7 @@ func (e *evaluation) measure(ctx context.Context, chosen []experiment) error {
 		e.total += scale.rounds * len(planned[i].steps)
 	}
 	for _, w := range planned {
-		err := e.make(ctx, w, scale.rounds)
+		err := e.conduct(ctx, w, scale.rounds)
 		if ctx.Err() != nil {
 			return e.partial(ctx)
 		}

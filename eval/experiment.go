@@ -66,9 +66,9 @@ func (t trial) suits(tt target.Target) bool {
 	return t.fits == nil || t.fits(tt)
 }
 
-// make measures all steps of an experiment, round by round, and adds what was
+// conduct measures all steps of an experiment, round by round, and adds what was
 // found to the run, even when it is ended before its time.
-func (e *evaluation) make(ctx context.Context, w work, rounds int) (err error) {
+func (e *evaluation) conduct(ctx context.Context, w work, rounds int) (err error) {
 	recorder, err := result.NewRecorder(e.config.Dir, w.experiment.Name)
 	if err != nil {
 		return err
@@ -91,17 +91,24 @@ func (e *evaluation) make(ctx context.Context, w work, rounds int) (err error) {
 			e.done++
 		}
 	}
-	section := w.experiment.Section
+	section := w.experiment.found(recorder.Series())
 	section.Partial = ctx.Err() != nil
-	section.Series = recorder.Series()
-	for i, s := range section.Series {
-		if len(s.Points) == 1 && s.Points[0].X == 0 {
-			section.Series[i].Axis = "" // one figure for the whole, such as a capacity
-		}
-	}
-	section.Figures = slices.DeleteFunc(slices.Clone(section.Figures), func(f result.Figure) bool { return !shows(f, section.Series) })
 	e.run.Sections = append(e.run.Sections, section)
 	return nil
+}
+
+// found is the section of an experiment that measured those series, with the
+// figures that have something to show.
+func (x experiment) found(series []result.Series) result.Section {
+	section := x.Section
+	section.Series = series
+	for i, s := range series {
+		if len(s.Points) == 1 && s.Points[0].X == 0 {
+			series[i].Axis = "" // one figure for the whole, such as a capacity
+		}
+	}
+	section.Figures = slices.DeleteFunc(slices.Clone(section.Figures), func(f result.Figure) bool { return !shows(f, series) })
+	return section
 }
 
 // shows tells whether there is anything in a figure.

@@ -3,6 +3,8 @@ package eval
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"wasmwhisk/eval/load"
 	"wasmwhisk/eval/result"
@@ -14,9 +16,9 @@ const (
 	perContainer = "memory per container"
 )
 
-// most is how much memory of a target ends a trial: what it has no place for is
-// a failure in the record rather than the machine's.
-const most = 4 << 30
+// mostMemory is how much memory of a target ends a trial: what it has no place for
+// is a failure in the record rather than the machine's.
+const mostMemory = 4 << 30
 
 func memory() experiment {
 	return experiment{
@@ -99,10 +101,7 @@ func (f fleet) seen(ctx context.Context, b *bench) error {
 func (f fleet) start(ctx context.Context, b *bench, before int64) error {
 	const atOnce = 20
 	code := ""
-	names := b.names(f.n)
-	for len(names) > 0 {
-		some := names[:min(atOnce, len(names))]
-		names = names[len(some):]
+	for some := range slices.Chunk(b.names(f.n), atOnce) {
 		p := load.Plan{Clients: 4}
 		for i, name := range some {
 			if f.distinct {
@@ -118,8 +117,12 @@ func (f fleet) start(ctx context.Context, b *bench, before int64) error {
 		if err := b.succeed(ctx, p); err != nil {
 			return err
 		}
-		if now, err := b.target.Resident(ctx); err != nil || now-before > most {
-			return errors.Join(err, errors.New("passes 4 GiB of memory"))
+		now, err := b.target.Resident(ctx)
+		if err != nil {
+			return err
+		}
+		if now-before > mostMemory {
+			return fmt.Errorf("passes %d GiB of memory", mostMemory>>30)
 		}
 	}
 	return nil

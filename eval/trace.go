@@ -35,9 +35,10 @@ const (
 	maxInvocations = 10_000_000 // of one function in one minute
 )
 
-// before is how many columns stand before the minutes: HashOwner, HashApp,
-// HashFunction, Trigger.
-const before = 4
+// leading are the columns before the minutes, nameColumn that which names a function.
+func leading() []string { return []string{"HashOwner", "HashApp", "HashFunction", "Trigger"} }
+
+const nameColumn = 2
 
 // ReadTrace reads a file with the columns HashOwner, HashApp, HashFunction,
 // Trigger, 1, 2, … up to 1440.
@@ -76,7 +77,7 @@ func ReadTrace(r io.Reader) (*Trace, error) {
 }
 
 func checkHead(head []string) error {
-	want := []string{"HashOwner", "HashApp", "HashFunction", "Trigger", "1"}
+	want := append(leading(), "1")
 	if len(head) < len(want) || !slices.Equal(head[:len(want)], want) {
 		return fmt.Errorf("trace: columns are %q, want %q and so on", strings.Join(head[:min(len(head), len(want))], ","), strings.Join(want, ","))
 	}
@@ -84,8 +85,9 @@ func checkHead(head []string) error {
 }
 
 func readFunction(line []string) (Function, error) {
-	f := Function{Name: strings.Clone(line[2]), Minutes: make([]int, len(line)-before)}
-	for i, field := range line[before:] {
+	minutes := line[len(leading()):]
+	f := Function{Name: strings.Clone(line[nameColumn]), Minutes: make([]int, len(minutes))}
+	for i, field := range minutes {
 		n, err := strconv.Atoi(field)
 		if err != nil || n < 0 || n > maxInvocations {
 			return f, fmt.Errorf("minute %d: %q is not a number of invocations", i+1, field)
@@ -146,22 +148,7 @@ func replay(s scale) func(context.Context, *bench) error {
 // busiest are the functions of the n minutes in a row with the most invocations,
 // without those that are not invoked in them.
 func (t *Trace) busiest(n int) []Function {
-	sums := make([]int, 0)
-	for _, f := range t.Functions {
-		for i, count := range f.Minutes {
-			if i == len(sums) {
-				sums = append(sums, 0)
-			}
-			sums[i] += count
-		}
-	}
-	n = min(n, len(sums))
-	best, from := -1, 0
-	for i := 0; i+n <= len(sums); i++ {
-		if sum := total(sums[i : i+n]); sum > best {
-			best, from = sum, i
-		}
-	}
+	from := greatestRun(t.perMinute(), n)
 	var busy []Function
 	for _, f := range t.Functions {
 		minutes := f.Minutes[min(from, len(f.Minutes)):min(from+n, len(f.Minutes))]
@@ -170,6 +157,31 @@ func (t *Trace) busiest(n int) []Function {
 		}
 	}
 	return busy
+}
+
+// perMinute are the invocations of all functions.
+func (t *Trace) perMinute() []int {
+	var sums []int
+	for _, f := range t.Functions {
+		for i, count := range f.Minutes {
+			if i == len(sums) {
+				sums = append(sums, 0)
+			}
+			sums[i] += count
+		}
+	}
+	return sums
+}
+
+// greatestRun is where the n counts in a row begin whose sum is the greatest.
+func greatestRun(counts []int, n int) (from int) {
+	best := -1
+	for i := 0; i+n <= len(counts); i++ {
+		if sum := total(counts[i : i+n]); sum > best {
+			best, from = sum, i
+		}
+	}
+	return from
 }
 
 func total(counts []int) int {
