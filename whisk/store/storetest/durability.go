@@ -118,10 +118,11 @@ func (f *failAt) fail() error {
 	return nil
 }
 
-// testFailingWrites lets each write of some changes fail in turn: what failed
-// has not happened, and what comes next works.
-func testFailingWrites(t *testing.T, h Harness) {
-	for what, change := range map[string]func(*testing.T, store.Store) error{
+// change is something that is written to a store which furnish has filled.
+type change func(*testing.T, store.Store) error
+
+func changes() map[string]change {
+	return map[string]change{
 		"create": func(t *testing.T, s store.Store) error {
 			_, err := s.Put(t.Context(), action("guest", "new", 1, "new code"), 0)
 			return err
@@ -151,30 +152,40 @@ func testFailingWrites(t *testing.T, h Harness) {
 		"key": func(t *testing.T, s store.Store) error {
 			return s.SetKey(t.Context(), "guest", "guest", whisk.NewKey())
 		},
-	} {
+	}
+}
+
+func testFailingWrites(t *testing.T, h Harness) {
+	for what, change := range changes() {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			var faults failAt
-			s, err := h.OpenFailing(t.TempDir(), faults.fail)
-			require.NoError(t, err)
-			defer s.Close()
-			furnish(t, s)
-			before := contents(t, s)
-			n := int64(1)
-			for ; ; n++ {
-				faults.left.Store(n)
-				err := change(t, s)
-				if faults.left.Swap(0) > 0 { // it did not get that far
-					require.NoError(t, err, "%s without a fault", what)
-					break
-				}
-				require.ErrorIs(t, err, errInjected, "%s with a fault at write %d", what, n)
-				assert.Equal(t, before, contents(t, s), "after %s with a fault at write %d", what, n)
-			}
-			assert.Greater(t, n, int64(2), "writes of %s", what)
-			assert.NotEqual(t, before, contents(t, s), "after %s", what)
+			change.failEachWrite(t, h)
 		})
 	}
+}
+
+// failEachWrite lets each write of a change fail in turn: what failed has not
+// happened, and what comes next works.
+func (c change) failEachWrite(t *testing.T, h Harness) {
+	var faults failAt
+	s, err := h.OpenFailing(t.TempDir(), faults.fail)
+	require.NoError(t, err)
+	defer s.Close()
+	furnish(t, s)
+	before := contents(t, s)
+	n := int64(1)
+	for ; ; n++ {
+		faults.left.Store(n)
+		err := c(t, s)
+		if faults.left.Swap(0) > 0 { // it did not get that far
+			require.NoError(t, err, "without a fault")
+			break
+		}
+		require.ErrorIs(t, err, errInjected, "with a fault at write %d", n)
+		assert.Equal(t, before, contents(t, s), "after a fault at write %d", n)
+	}
+	assert.Greater(t, n, int64(2), "writes")
+	assert.NotEqual(t, before, contents(t, s), "after the change")
 }
 
 func furnish(t *testing.T, s store.Store) {

@@ -56,6 +56,7 @@ func Run(t *testing.T, h Harness) {
 		"concurrent updates":     testConcurrentUpdates,
 		"readers see writes":     testReadersSeeWrites,
 		"activations":            testActivations,
+		"activation faults":      testActivationFaults,
 		"activation lists":       testActivationLists,
 		"activation names":       testActivationNames,
 		"concurrent appends":     testConcurrentAppends,
