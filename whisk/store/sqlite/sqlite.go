@@ -126,7 +126,7 @@ func connect(ctx context.Context, cfg Config) (_ *DB, err error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{file: filepath.Join(dir, databaseFile)}
+	db := newDB(filepath.Join(dir, databaseFile), cfg)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, db.closePools())
@@ -147,13 +147,19 @@ func connect(ctx context.Context, cfg Config) (_ *DB, err error) {
 		return nil, err
 	}
 	db.reader = newStatements(reading)
+	return db, db.writer.init(ctx, writing)
+}
+
+// newDB is a store without connections.
+func newDB(file string, cfg Config) *DB {
+	db := &DB{file: file}
 	db.entities.max = max(cfg.CacheBytes, 0)
 	if cfg.CacheBytes == 0 {
 		db.entities.max = defaultCacheBytes
 	}
 	db.batch.db, db.batch.activations = db, newActivationInsert()
 	db.batch.promises.insert, db.batch.promises.end = newPromiseInsert(), newPromiseEnd()
-	return db, db.writer.init(ctx, writing)
+	return db
 }
 
 // touch makes the database's file ours alone: SQLite gives its other files the
