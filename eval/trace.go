@@ -50,36 +50,43 @@ func ReadTrace(r io.Reader) (*Trace, error) {
 		return nil, fmt.Errorf("trace: %w", err)
 	}
 	if err := checkHead(head); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("trace: %w", err)
 	}
-	var t Trace
+	functions, err := readFunctions(lines)
+	if err != nil {
+		return nil, fmt.Errorf("trace: %w", err)
+	}
+	if len(functions) == 0 {
+		return nil, errors.New("trace: has no functions")
+	}
+	return &Trace{Functions: functions}, nil
+}
+
+func readFunctions(lines *csv.Reader) ([]Function, error) {
+	var functions []Function
 	for {
 		line, err := lines.Read()
 		if errors.Is(err, io.EOF) {
-			break
+			return functions, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("trace: %w", err)
+			return nil, err
 		}
 		f, err := readFunction(line)
 		if err != nil {
 			at, _ := lines.FieldPos(0)
-			return nil, fmt.Errorf("trace: line %d: %w", at, err)
+			return nil, fmt.Errorf("line %d: %w", at, err)
 		}
-		if t.Functions = append(t.Functions, f); len(t.Functions) > maxFunctions {
-			return nil, fmt.Errorf("trace: has more than %d functions", maxFunctions)
+		if functions = append(functions, f); len(functions) > maxFunctions {
+			return nil, fmt.Errorf("has more than %d functions", maxFunctions)
 		}
 	}
-	if len(t.Functions) == 0 {
-		return nil, errors.New("trace: has no functions")
-	}
-	return &t, nil
 }
 
 func checkHead(head []string) error {
 	want := append(leading(), "1")
 	if len(head) < len(want) || !slices.Equal(head[:len(want)], want) {
-		return fmt.Errorf("trace: columns are %q, want %q and so on", strings.Join(head[:min(len(head), len(want))], ","), strings.Join(want, ","))
+		return fmt.Errorf("columns are %q, want %q and so on", strings.Join(head[:min(len(head), len(want))], ","), strings.Join(want, ","))
 	}
 	return nil
 }

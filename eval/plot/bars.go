@@ -21,26 +21,17 @@ const barHeight = 22.0
 // names of targets are long. On a logarithmic axis, where a length means nothing,
 // a marker stands in its place.
 func (p *Plotter) bars(d *Drawing, f result.Figure, panels []Panel) {
-	groups := make([][]bar, len(panels))
-	names, figures := 0.0, 0.0
-	for i, panel := range panels {
-		groups[i] = p.barsOf(panel)
-		for _, b := range groups[i] {
-			names = max(names, p.fonts.width(b.name, normal))
-			figures = max(figures, p.fonts.width(b.value, small))
-		}
-	}
-	left := min(names, d.Width*0.4) + 10
-	x := newScale(values(panels, spread), unit(panels), f.Log).across(left, d.Width-figures-14)
+	left, right := p.margins(panels)
+	x := newScale(values(panels, spread), unit(panels), f.Log).across(min(left, d.Width*0.4)+10, d.Width-right-14)
 	top := d.Height + 4
 	rules := len(d.shapes)
 	y := top
-	for i, panel := range panels {
+	for _, panel := range panels {
 		if panel.Variant != "" {
 			d.heading(point{0, y + 18}, normal, p.fonts.cut(panel.Variant, normal*1.1, d.Width))
 			y += 26
 		}
-		for _, b := range groups[i] {
+		for _, b := range p.barsOf(panel) {
 			p.bar(d, b, x, y)
 			y += barHeight
 		}
@@ -51,6 +42,17 @@ func (p *Plotter) bars(d *Drawing, f result.Figure, panels []Panel) {
 	p.below(d, ticks, x, y)
 	d.text(inkMuted, point{(x.from + x.to) / 2, y + 34}, middle, small, f.Metric)
 	d.Height = y + 44
+}
+
+// margins are the room that the longest name and the longest value take.
+func (p *Plotter) margins(panels []Panel) (names, figures float64) {
+	for _, panel := range panels {
+		for _, b := range p.barsOf(panel) {
+			names = max(names, p.fonts.width(b.name, normal))
+			figures = max(figures, p.fonts.width(b.value, small))
+		}
+	}
+	return names, figures
 }
 
 // ruled are lines behind the bars, at the ticks.

@@ -55,9 +55,7 @@ func tables(run result.Run, section result.Section) []table {
 
 func tableOf(run result.Run, section result.Section, metric string) table {
 	t := table{Metric: metric, References: references(run)}
-	looks := plot.Looks(run.Targets)
 	var variants []string
-	var places []float64
 	for _, s := range section.Series {
 		if s.Metric != metric {
 			continue
@@ -68,39 +66,49 @@ func tableOf(run result.Run, section result.Section, metric string) table {
 			variants = append(variants, s.Variant)
 		}
 		for _, p := range s.Points {
-			r := rowOf(s, p)
-			r.Class = looks[s.Target].Class()
-			r.Floor = isFloor(run, s.Target)
+			r := rowIn(run, section, s, p)
 			if r.variant = slices.Index(variants, s.Variant); s.Variant == "" {
 				r.variant = len(section.Series) // below those that it is there to be compared with
 			}
-			r.place = slices.IndexFunc(run.Targets, func(of result.Target) bool { return of.Name == s.Target })
-			for _, name := range t.References {
-				r.Ratios = append(r.Ratios, against(section, s, p, name))
-			}
 			t.Rows = append(t.Rows, r)
-			places = append(places, p.X)
 		}
 	}
-	t.sort(places)
+	t.sort()
+	t.Brief = ends(t.Rows)
 	return t
 }
 
 // sort puts together what is compared: targets at one place of the axis.
-func (t *table) sort(places []float64) {
+func (t *table) sort() {
 	slices.SortStableFunc(t.Rows, func(a, b row) int {
 		return cmp.Or(cmp.Compare(a.variant, b.variant), cmp.Compare(a.x, b.x), cmp.Compare(a.place, b.place))
 	})
+}
+
+// ends are the rows at the ends of the axis: none of them if all are few.
+func ends(rows []row) []row {
+	var places []float64
+	for _, r := range rows {
+		places = append(places, r.x)
+	}
 	slices.Sort(places)
 	places = slices.Compact(places)
-	if len(places) <= 3 || len(t.Rows) <= 12 {
-		return
+	if len(places) <= 3 || len(rows) <= 12 {
+		return nil
 	}
-	for _, r := range t.Rows {
-		if r.x == places[0] || r.x == places[len(places)-1] {
-			t.Brief = append(t.Brief, r)
-		}
+	return slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.x != places[0] && r.x != places[len(places)-1] })
+}
+
+// rowIn is the row of a point among those of its section.
+func rowIn(run result.Run, section result.Section, s result.Series, p result.Point) row {
+	r := rowOf(s, p)
+	r.Class = plot.Looks(run.Targets)[s.Target].Class()
+	r.Floor = isFloor(run, s.Target)
+	r.place = slices.IndexFunc(run.Targets, func(of result.Target) bool { return of.Name == s.Target })
+	for _, name := range references(run) {
+		r.Ratios = append(r.Ratios, against(section, s, p, name))
 	}
+	return r
 }
 
 func rowOf(s result.Series, p result.Point) row {

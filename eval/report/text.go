@@ -37,15 +37,14 @@ func machine(m result.Machine) string {
 
 // markdown is the table, without the middle of a long axis.
 func (t table) markdown() string {
+	if len(t.Brief) > 0 {
+		t = t.Short()
+	}
 	header, left := t.header()
 	var b strings.Builder
 	b.WriteString(line(header))
 	b.WriteString(strings.Repeat("|---", left) + strings.Repeat("|--:", len(header)-left) + "|\n")
-	rows := t.Rows
-	if len(t.Brief) > 0 {
-		rows = t.Brief
-	}
-	for _, r := range rows {
+	for _, r := range t.Rows {
 		b.WriteString(line(r.cells(t)))
 	}
 	return b.String()
