@@ -1,6 +1,7 @@
 package entitlement
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -22,34 +23,25 @@ const (
 
 // WithDefaults is r with OpenWhisk's rates in the place of zeros.
 func (r Rates) WithDefaults() Rates {
-	for _, f := range []struct {
-		rate  *int
-		usual int
-	}{
-		{&r.InvocationsPerMinute, defaultPerMinute},
-		{&r.FiresPerMinute, defaultPerMinute},
-		{&r.ConcurrentInvocations, defaultConcurrent},
-	} {
-		if *f.rate == 0 {
-			*f.rate = f.usual
-		}
-	}
+	r.InvocationsPerMinute = cmp.Or(r.InvocationsPerMinute, defaultPerMinute)
+	r.FiresPerMinute = cmp.Or(r.FiresPerMinute, defaultPerMinute)
+	r.ConcurrentInvocations = cmp.Or(r.ConcurrentInvocations, defaultConcurrent)
 	return r
 }
 
 // Of gives the rates of somebody, where own limits are in the place of r's.
 func (r Rates) Of(who *whisk.Identity) Rates {
-	own := who.Limits
-	for _, f := range []struct{ rate, own *int }{
-		{&r.InvocationsPerMinute, own.InvocationsPerMinute},
-		{&r.FiresPerMinute, own.FiresPerMinute},
-		{&r.ConcurrentInvocations, own.ConcurrentInvocations},
-	} {
-		if f.own != nil {
-			*f.rate = *f.own
-		}
-	}
+	replace(&r.InvocationsPerMinute, who.Limits.InvocationsPerMinute)
+	replace(&r.FiresPerMinute, who.Limits.FiresPerMinute)
+	replace(&r.ConcurrentInvocations, who.Limits.ConcurrentInvocations)
 	return r
+}
+
+// replace puts a limit of somebody's own, if there is one, in the place of a rate.
+func replace(rate, own *int) {
+	if own != nil {
+		*rate = *own
+	}
 }
 
 // Throttle counts what namespaces do. Its methods may be called from several
