@@ -73,7 +73,10 @@ func (n *Node) Start(ctx context.Context) (err error) {
 	if n.dir, err = os.MkdirTemp("", "wasmwhisk-node-"); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(n.dir, "server.js"), nodeServer, 0o600)
+	if err := os.WriteFile(filepath.Join(n.dir, "server.js"), nodeServer, 0o600); err != nil {
+		return errors.Join(err, os.RemoveAll(n.dir))
+	}
+	return nil
 }
 
 // Stop ends all processes.
