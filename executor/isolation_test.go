@@ -61,7 +61,6 @@ func TestWorkersLoadArtefacts(t *testing.T) {
 		f := newFixture(t, withWorkers(t), func(c *Config) { c.Modules = cache })
 		f.init(f.single, binary)
 		f.wantRun(f.single, `{"a":1}`, 200, `{"a":1}`)
-		require.NoError(t, f.Stop(t.Context())) // whoever has an artefact open keeps it from being replaced
 		return cache.Stats()
 	}
 	assert.Equal(t, precompile.CacheStats{Compiled: 1, Stored: 1, Loaded: 1}, start())

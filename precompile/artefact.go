@@ -118,27 +118,15 @@ func (a *artefact) acquire(how int) error {
 	if a.info, err = lock.Stat(); err != nil {
 		return err
 	}
-	if a.taken(how) {
+	// A file system without locks answers otherwise than that it is taken; there, an
+	// eviction at the wrong moment costs a compilation.
+	if err := syscall.Flock(int(lock.Fd()), how|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
 		return errInUse
 	}
 	if !a.inPlace() {
 		return errGone
 	}
 	return nil
-}
-
-// taken tells whether others have locked what is open, or locks it. A file system
-// without locks answers otherwise than that it is taken; there, an eviction at the
-// wrong moment costs a compilation.
-func (a *artefact) taken(how int) bool {
-	return errors.Is(syscall.Flock(int(a.lock.Fd()), how|syscall.LOCK_NB), syscall.EWOULDBLOCK)
-}
-
-// removable tells whether an artefact is in its place and nobody else has it open,
-// and has nobody open it until close. Who is refused has lost their own lock, too:
-// of several, the last one is not refused.
-func (a *artefact) removable() bool {
-	return (a.lock == nil || !a.taken(syscall.LOCK_EX)) && a.inPlace()
 }
 
 // inPlace tells whether the artefact's name still leads to it.
@@ -155,8 +143,19 @@ func (a *artefact) close() {
 
 func (a *artefact) code() string { return filepath.Join(a.path, codeDir) }
 
-// verify compares all files with the header, and the header with the key.
+// verify compares all files with the header, and the header with the key. It goes
+// by the artefact's name, which must lead to what is locked until the end: somebody
+// who found the artefact damaged may have removed it, and another have taken its
+// place.
 func (a *artefact) verify(key string) error {
+	err := a.compare(key)
+	if !a.inPlace() {
+		return errGone
+	}
+	return err
+}
+
+func (a *artefact) compare(key string) error {
 	text, err := readHeader(filepath.Join(a.path, headerFile))
 	if err != nil {
 		return err

@@ -229,7 +229,7 @@ func (c *Cache) load(ctx context.Context, key string) (engine.Module, error) {
 	}
 	var m engine.Module
 	if err == nil {
-		m, err = c.precompiler.Load(ctx, nil, a.code())
+		m, err = c.loadFrom(ctx, a)
 	}
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -242,6 +242,16 @@ func (c *Cache) load(ctx context.Context, key string) (engine.Module, error) {
 	return m, nil
 }
 
+// loadFrom goes by the artefact's name. Nobody knows what was loaded if that leads
+// elsewhere in the end.
+func (c *Cache) loadFrom(ctx context.Context, a *artefact) (engine.Module, error) {
+	m, err := c.precompiler.Load(ctx, nil, a.code())
+	if err == nil && !a.inPlace() {
+		return nil, errors.Join(errGone, m.Close(context.WithoutCancel(ctx)))
+	}
+	return m, err
+}
+
 // used makes an artefact the last to be evicted, for every process.
 func (c *Cache) used(path string) {
 	c.count(func(s *CacheStats) { s.Loaded++ })
@@ -250,10 +260,9 @@ func (c *Cache) used(path string) {
 }
 
 // drop removes an artefact that cannot be trusted, unless a sound one has taken
-// its place meanwhile. While others read it, that is left to them: they go by its
-// name, under which they must not find another one in the middle.
+// its place meanwhile. Others may be reading it; they notice.
 func (c *Cache) drop(a *artefact, why error) {
-	if !a.removable() {
+	if !a.inPlace() {
 		return
 	}
 	c.count(func(s *CacheStats) { s.Dropped++ })

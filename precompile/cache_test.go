@@ -45,6 +45,8 @@ type fakeModule struct {
 	code string
 }
 
+func (fakeModule) Close(context.Context) error { return nil }
+
 func codeOf(binary []byte) string { return fmt.Sprintf("%x", sha256.Sum256(binary)) }
 
 var errInvalid = &engine.InvalidModuleError{Err: errors.New("bad binary")}
@@ -565,25 +567,30 @@ func TestDroppingSparesWhatCameAfter(t *testing.T) {
 	require.Equal(t, Loaded, ask(t, c, binaryNo(1)))
 }
 
-// Who reads an artefact goes by its name.
-func TestDroppingSparesReaders(t *testing.T) {
+// Who reads an artefact goes by its name, and must not take for it what came after.
+func TestReadersNoticeWhatCameAfter(t *testing.T) {
 	t.Parallel()
 	dir, fake := t.TempDir(), newFake()
 	c := openCache(t, dir, fake, CacheConfig{})
 	ask(t, c, binaryNo(1))
 	path := only(t, dir)
-	first, err := openArtefact(path, syscall.LOCK_SH)
+	replace := func(string) {
+		require.NoError(t, c.remove(path))
+		ask(t, c, binaryNo(1))
+	}
+	old, err := openArtefact(path, syscall.LOCK_SH)
 	require.NoError(t, err)
-	second, err := openArtefact(path, syscall.LOCK_SH)
-	require.NoError(t, err)
+	defer old.close()
+	replace("")
+	require.ErrorIs(t, old.verify(filepath.Base(path)), errGone)
 
-	c.drop(first, errors.New("is bad"))
-	require.True(t, second.inPlace())
-	first.close()
-	c.drop(second, errors.New("is bad"))
-	require.False(t, second.inPlace())
-	second.close()
-	require.EqualValues(t, 1, c.Stats().Dropped)
+	fake.whileLoading = func(string) {
+		fake.whileLoading = nil
+		replace("")
+	}
+	require.Equal(t, Compiled, ask(t, c, binaryNo(1)))
+	require.Equal(t, Loaded, ask(t, c, binaryNo(1)))
+	require.Zero(t, c.Stats().Dropped)
 }
 
 func TestLeftovers(t *testing.T) {
