@@ -1,6 +1,7 @@
 package precompile
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -79,11 +80,11 @@ func (a *archive) action() (Action, error) {
 	if err != nil {
 		return Action{}, err
 	}
-	if err := checkModule(binary); err != nil {
+	if err := checkModule(binary.bytes); err != nil {
 		return Action{}, within(chosen, err)
 	}
 	manifest, err := a.manifest()
-	return Action{Binary: binary, Manifest: manifest}, err
+	return Action{Binary: binary.bytes, Hash: binary.hash, Manifest: manifest}, err
 }
 
 func within(e entry, err error) error {
@@ -104,7 +105,7 @@ func (a *archive) manifest() (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
-	return ParseManifest(text)
+	return ParseManifest(text.bytes)
 }
 
 // choose finds the module's entry among the layouts in use: ours, those of the
@@ -184,24 +185,25 @@ func (a *archive) peek(e entry) []byte {
 }
 
 // read unpacks an entry, of which it believes nothing but the content.
-func (a *archive) read(e entry, limit int64) ([]byte, error) {
+func (a *archive) read(e entry, limit int64) (content, error) {
 	if e.size > limit {
-		return nil, within(e, tooLarge("the content", e.size, limit))
+		return content{}, within(e, tooLarge("the content", e.size, limit))
 	}
-	content, err := e.content(min(limit, a.limits.unpacked(e.packed)))
+	c, err := e.content(min(limit, a.limits.unpacked(e.packed)))
 	if err != nil {
-		return nil, within(e, corrupt(err))
+		return content{}, within(e, corrupt(err))
 	}
-	return content, nil
+	return c, nil
 }
 
-func (e entry) content(limit int64) ([]byte, error) {
+func (e entry) content(limit int64) (content, error) {
 	if e.stored != nil {
-		return e.stored()
+		bytes, err := e.stored()
+		return contentOf(bytes), err
 	}
 	r, err := e.open()
 	if err != nil {
-		return nil, err
+		return content{}, err
 	}
 	defer r.Close()
 	return readBounded(r, e.size, limit)
@@ -210,14 +212,30 @@ func (e entry) content(limit int64) ([]byte, error) {
 // unpacked is how much may come out of so many packed bytes.
 func (l Limits) unpacked(packed int64) int64 { return l.Ratio*packed + 1<<20 }
 
-// readBounded reads all of r. It makes room for what is declared if that is
-// within the limit.
-func readBounded(r io.Reader, declared, limit int64) ([]byte, error) {
+// content is what was unpacked, and its SHA-256.
+type content struct {
+	bytes []byte
+	hash  [sha256.Size]byte
+}
+
+func contentOf(bytes []byte) content { return content{bytes, sha256.Sum256(bytes)} }
+
+// readBounded reads all of r, and hashes what has come while it reads on.
+func readBounded(r io.Reader, declared, limit int64) (c content, err error) {
+	h := newHasher()
+	defer func() { c.hash = h.sum() }()
+	c.bytes, err = readAll(r, declared, limit, h)
+	return c, err
+}
+
+// readAll makes room for what is declared if that is within the limit.
+func readAll(r io.Reader, declared, limit int64, seen hasher) ([]byte, error) {
 	// One byte more sees the end without growing.
 	buf := make([]byte, 0, min(declared, limit)+1)
 	for {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
+		seen.chunks <- buf[len(buf)-n:]
 		switch {
 		case int64(len(buf)) > limit:
 			return nil, bomb(limit)

@@ -98,7 +98,6 @@ func Intake(code []byte, limits Limits) (Action, error) {
 	if err != nil {
 		return Action{}, err
 	}
-	action.Hash = sha256.Sum256(action.Binary)
 	return action, nil
 }
 
@@ -114,7 +113,7 @@ func unwrap(code []byte, limits Limits) (Action, error) {
 	if int64(len(code)) > limits.BinaryBytes {
 		return Action{}, tooLarge("the module", int64(len(code)), limits.BinaryBytes)
 	}
-	return Action{Binary: code}, checkModule(code)
+	return Action{Binary: code, Hash: sha256.Sum256(code)}, checkModule(code)
 }
 
 func isZip(code []byte) bool {

@@ -3,9 +3,10 @@ package precompile
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"io"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // isTar looks for the magic of every tar since 1988.
@@ -56,7 +57,7 @@ func intakeSingle(r io.Reader, packed int64, limits Limits) (Action, error) {
 	if err != nil {
 		return Action{}, corrupt(err)
 	}
-	return Action{Binary: binary}, checkModule(binary)
+	return Action{Binary: binary.bytes, Hash: binary.hash}, checkModule(binary.bytes)
 }
 
 func intakeTar(src tarSource, limits Limits) (Action, error) {

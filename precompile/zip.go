@@ -8,6 +8,8 @@ import (
 	"hash/crc32"
 	"io"
 	"slices"
+
+	"github.com/klauspost/compress/flate"
 )
 
 // entryName is the module's entry in the archives that we write, and the first
@@ -33,6 +35,7 @@ func listZip(code []byte, limits Limits) (*archive, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.RegisterDecompressor(zip.Deflate, flate.NewReader)
 	a := newArchive(limits)
 	spans := make([]span, 0, len(r.File))
 	for _, f := range r.File {
