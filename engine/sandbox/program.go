@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/abi"
@@ -16,15 +17,17 @@ import (
 // where they start, and instances that were put back there. It is safe for
 // concurrent use.
 //
-// Of an [engine.Provisional] module it has the final one made at once, and runs
-// sandboxes on that from then on.
+// Of an [engine.Provisional] module it has the final one made as soon as a guest has
+// started, and runs sandboxes on that from then on.
 type Program struct {
 	module engine.Module // that it was made of, which may be closed
 
 	tier    atomic.Pointer[tier] // nil where sandboxes wait for the final one
+	due     chan struct{}        // closed when the final tier is to be made
 	settled chan struct{}        // closed when there will be no other tier
 	failed  error                // why there is no final tier, once settled
 	cancel  context.CancelFunc
+	hurry   func() // closes due
 
 	mu     sync.Mutex
 	starts map[startKey]*start
@@ -43,7 +46,8 @@ type startKey struct {
 
 // NewProgram takes the module over.
 func NewProgram(module engine.Module) *Program {
-	p := &Program{module: module, starts: map[startKey]*start{}, settled: make(chan struct{})}
+	p := &Program{module: module, starts: map[startKey]*start{}, due: make(chan struct{}), settled: make(chan struct{})}
+	p.hurry = sync.OnceFunc(func() { close(p.due) })
 	first, ok := module.(engine.Provisional)
 	p.tier.Store(&tier{module: module, provisional: ok})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -56,11 +60,20 @@ func NewProgram(module engine.Module) *Program {
 	return p
 }
 
+// startPatience is how long a guest that starts has the machine for itself. Compiling
+// takes many times as long.
+const startPatience = 250 * time.Millisecond
+
 // settle has the final module made, and puts it in the place of the first. One
 // that cannot be made for reasons that are not the binary's leaves the first
 // where it is.
 func (p *Program) settle(ctx context.Context, first engine.Provisional) {
 	defer close(p.settled)
+	select {
+	case <-p.due:
+	case <-time.After(startPatience):
+	case <-ctx.Done():
+	}
 	final, err := finalOf(ctx, first)
 	switch {
 	case err == nil:
@@ -93,6 +106,7 @@ func (p *Program) replace(ctx context.Context, next *tier) {
 
 // withdraw has sandboxes wait for the final tier, unless it is there.
 func (p *Program) withdraw(ctx context.Context, t *tier) {
+	p.hurry()
 	if p.tier.CompareAndSwap(t, nil) {
 		p.retire(context.WithoutCancel(ctx), t)
 	}
@@ -153,6 +167,7 @@ func (p *Program) running(ctx context.Context) (*tier, error) {
 // Settle waits until sandboxes run on the final module. The error says why there
 // is none, or is context.Cause(ctx).
 func (p *Program) Settle(ctx context.Context) error {
+	p.hurry()
 	select {
 	case <-p.settled:
 		return p.failed

@@ -69,6 +69,7 @@ func (s *start) prepare(ctx context.Context) (*preparation, error) {
 	if p := s.prepared.Load(); p != nil {
 		return p, nil
 	}
+	defer s.program.hurry()
 	p, err := s.attempt(ctx)
 	if err != nil {
 		return nil, err

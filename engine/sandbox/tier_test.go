@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -263,6 +264,38 @@ func TestDeadlinesOfProvisionalGuests(t *testing.T) {
 			a.Deadline = time.Now().Add(50 * time.Millisecond)
 			out := p.template(sandbox.Policy{}).Run(t.Context(), a)
 			require.ErrorIs(t, out.Err, context.DeadlineExceeded)
+		})
+	}
+}
+
+// closable is a module that is only closed.
+type closable struct{ engine.Snapshotter }
+
+func (closable) Close(context.Context) error { return nil }
+
+// Compiling does not take the processors from the guest that starts.
+func TestFinalModuleWaitsForTheFirstStart(t *testing.T) {
+	t.Parallel()
+	for name, hurry := range map[string]func(context.Context, *sandbox.Program){
+		"but not for ever":             func(context.Context, *sandbox.Program) { time.Sleep(time.Second) },
+		"unless somebody wants it":     func(ctx context.Context, p *sandbox.Program) { _ = p.Settle(ctx) },
+		"unless the program is closed": func(ctx context.Context, p *sandbox.Program) { _ = p.Close(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				begun := false
+				p := sandbox.NewProgram(standIn{closable{}, func(context.Context) (engine.Module, error) {
+					begun = true
+					return nil, errors.New("no compiler")
+				}})
+				synctest.Wait()
+				require.False(t, begun)
+				hurry(t.Context(), p)
+				synctest.Wait()
+				require.True(t, begun)
+				require.NoError(t, p.Close(t.Context()))
+			})
 		})
 	}
 }
