@@ -10,7 +10,7 @@ type rewriter struct {
 	m       *module
 	o       Options
 	result  *Result
-	found   findings
+	found   *findings
 	hold    *hold                        // nil for a module that is not to be held
 	content [dataCountSection + 1][]byte // of sections, nil for none
 	added   uint32                       // functions imported beyond the module's own
@@ -63,10 +63,11 @@ func (w *rewriter) rewrite() error {
 // analyse looks at all that there is before anything is changed but bounds.
 func (w *rewriter) analyse() (*graph, error) {
 	graph := newGraph(w.m)
-	bodies, err := w.m.scanCode(graph, &w.found)
+	bodies, found, err := w.m.scanCode(graph)
 	if err != nil {
 		return nil, err
 	}
+	w.found = found
 	if err := w.clamp(); err != nil {
 		return nil, err
 	}
@@ -220,13 +221,18 @@ func (w *rewriter) join(names []byte) []byte {
 		size += len(content) + 6
 	}
 	out := append(make([]byte, 0, size+len(names)+6), header...)
-	for _, id := range []int{
-		typeSection, importSection, funcSection, tableSection, memorySection, globalSection, exportSection,
-		startSection, elemSection, dataCountSection, codeSection, dataSection,
-	} {
+	for _, id := range sectionOrder() {
 		out = appendSection(out, id, w.content[id])
 	}
 	return appendSection(out, customSection, names)
+}
+
+// sectionOrder is that of the sections in a binary, without the custom ones.
+func sectionOrder() []int {
+	return []int{
+		typeSection, importSection, funcSection, tableSection, memorySection, globalSection, exportSection,
+		startSection, elemSection, dataCountSection, codeSection, dataSection,
+	}
 }
 
 func appendSection(out []byte, id int, content []byte) []byte {

@@ -15,8 +15,10 @@ type segment struct {
 }
 
 func (m *module) readData(r *reader) {
-	r.vector("data segments", maxDataSegments, func() {
-		s := segment{}
+	n := r.count("data segments", maxDataSegments)
+	m.data = make([]segment, n)
+	for i := range m.data {
+		s := &m.data[i]
 		switch r.u32() {
 		case 1:
 			s.passive = true
@@ -27,8 +29,10 @@ func (m *module) readData(r *reader) {
 			s.offset, s.constant = r.constant()
 		}
 		s.content = r.name()
-		m.data = append(m.data, s)
-	})
+		if r.err != nil {
+			return
+		}
+	}
 }
 
 // capture takes the start function and the active data out of the module.
@@ -106,38 +110,52 @@ const nearby = 512
 
 // image lays active segments over each other.
 func image(data []segment) []Segment {
-	active := make([]segment, 0, len(data))
-	for _, s := range data {
-		if !s.passive && len(s.content) > 0 {
-			active = append(active, s)
-		}
+	active := data
+	idle := func(s segment) bool { return s.passive || len(s.content) == 0 }
+	if slices.ContainsFunc(data, idle) {
+		active = slices.DeleteFunc(slices.Clone(data), idle)
 	}
 	parts := extents(active)
-	for _, s := range active {
-		i, found := slices.BinarySearchFunc(parts, s.offset, func(p Segment, offset uint32) int {
-			return cmp.Compare(p.Offset, offset)
-		})
-		if !found {
-			i--
+	last := 0 // most segments follow each other
+	for i := range active {
+		s := &active[i]
+		if !parts[last].covers(s.offset) {
+			last = partAt(parts, s.offset)
 		}
-		copy(parts[i].Data[s.offset-parts[i].Offset:], s.content)
+		copy(parts[last].Data[s.offset-parts[last].Offset:], s.content)
 	}
 	return parts
 }
 
+func (s *Segment) covers(offset uint32) bool {
+	return offset >= s.Offset && uint64(offset) < uint64(s.Offset)+uint64(len(s.Data))
+}
+
+// partAt is the part that covers an offset, which one does.
+func partAt(parts []Segment, offset uint32) int {
+	after, _ := slices.BinarySearchFunc(parts, offset, func(p Segment, offset uint32) int {
+		if p.Offset <= offset {
+			return -1
+		}
+		return 1
+	})
+	return after - 1
+}
+
 // extents are the ranges that segments cover, as zeros.
 func extents(segments []segment) []Segment {
-	byOffset := func(a, b segment) int { return cmp.Compare(a.offset, b.offset) }
-	if !slices.IsSortedFunc(segments, byOffset) {
-		segments = slices.Clone(segments)
-		slices.SortStableFunc(segments, byOffset)
-	}
-	var parts []Segment
-	for i := 0; i < len(segments); {
+	type extent struct{ begin, end uint64 }
+	covered := make([]extent, len(segments))
+	for i := range segments {
 		begin := uint64(segments[i].offset)
-		end := begin
-		for ; i < len(segments) && uint64(segments[i].offset) <= end+nearby; i++ {
-			end = max(end, uint64(segments[i].offset)+uint64(len(segments[i].content)))
+		covered[i] = extent{begin, begin + uint64(len(segments[i].content))}
+	}
+	slices.SortFunc(covered, func(a, b extent) int { return cmp.Compare(a.begin, b.begin) })
+	var parts []Segment
+	for i := 0; i < len(covered); {
+		begin, end := covered[i].begin, covered[i].begin
+		for ; i < len(covered) && covered[i].begin <= end+nearby; i++ {
+			end = max(end, covered[i].end)
 		}
 		parts = append(parts, Segment{Offset: uint32(begin), Data: make([]byte, end-begin)})
 	}

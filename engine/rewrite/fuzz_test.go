@@ -54,12 +54,26 @@ func requireValidParts(t *testing.T, r wazero.Runtime, binary []byte) {
 	ctx := context.Background()
 	was, is := valid(ctx, r, binary), valid(ctx, r, parts.Binary)
 	for n := range parts.Count() {
-		if group := parts.Group(n, everything); group != nil {
-			is = errors.Join(is, valid(ctx, r, parts.Part(group)))
+		if parts.Asked(n) {
+			is = errors.Join(is, valid(ctx, r, parts.Part([]uint32{n})))
 		}
 	}
 	if (was == nil) != (is == nil) {
 		t.Errorf("Split(%x) = %x, valid before: %v, after: %v", binary, parts.Binary, was, is)
+	}
+	if parts.Count() == 0 {
+		return
+	}
+	samples := valid(ctx, r, parts.Binary)
+	for first := range uint32(2) {
+		var functions []uint32
+		for n := first; n < parts.Count(); n += 2 {
+			functions = append(functions, n)
+		}
+		samples = errors.Join(samples, valid(ctx, r, parts.Sample(functions)))
+	}
+	if (was == nil) != (samples == nil) {
+		t.Errorf("samples of %x, valid: %v, as a whole: %v", binary, samples, was)
 	}
 }
 

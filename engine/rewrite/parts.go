@@ -41,6 +41,9 @@ type Parts struct {
 	shared vector             // imports of all parts
 }
 
+// guardedTimes is how much larger code is with a guard, at most, usually.
+const guardedTimes = 2
+
 // Limits of what each part repeats, and of what a part takes an engine.
 const (
 	partTypes   = 512
@@ -48,8 +51,6 @@ const (
 	partTables  = 8
 	partBytes   = 64 << 10
 	partPlaces  = 64
-	groupBytes  = 16 << 10
-	groupLength = 32
 )
 
 // Split is Rewrite, guarded and for capture, of a module in parts. A module that
@@ -241,26 +242,14 @@ func (p *Parts) Count() uint32 {
 	return uint32(len(p.graph.bodies))
 }
 
-// Group gives a function and those that it calls itself, which will probably be
-// needed, too, as far as a part may be large and they are wanted. It gives nil for
-// a function that the frame never asks for.
-func (p *Parts) Group(n uint32, wanted func(uint32) bool) []uint32 {
-	if p.w.stays(&p.graph.bodies[n]) {
-		return nil
-	}
-	group, size := []uint32{n}, len(p.graph.bodies[n].buf)
-	for _, callee := range p.graph.bodies[n].callees {
-		f := uint32(callee) - p.w.m.imports() // large for what is imported
-		if f >= p.Count() || p.w.stays(&p.graph.bodies[f]) || !wanted(f) || slices.Contains(group, f) {
-			continue
-		}
-		if size += len(p.graph.bodies[f].buf); size > groupBytes || len(group) == groupLength {
-			break
-		}
-		group = append(group, f)
-	}
-	return group
-}
+// Asked tells whether the frame may ask for a function: some stay in it.
+func (p *Parts) Asked(n uint32) bool { return !p.w.stays(&p.graph.bodies[n]) }
+
+// Shape is that of a function.
+func (p *Parts) Shape(n uint32) Shape { return p.graph.bodies[n].shape }
+
+// CodeBytes is the size of a function's code in the original.
+func (p *Parts) CodeBytes(n uint32) int { return len(p.graph.bodies[n].buf) }
 
 // Part gives a binary that has the code of functions the frame asks for.
 func (p *Parts) Part(functions []uint32) []byte {
@@ -268,7 +257,8 @@ func (p *Parts) Part(functions []uint32) []byte {
 	made := &part{m: m, imports: tickImport(m), indices: map[uint32]uint32{}}
 	e := newEmitter(p.w, p.graph, newAddedTypes(m))
 	e.part = made
-	var funcs, code, elements, names vector
+	var funcs, elements, names vector
+	code := vector{bytes: make([]byte, 0, p.codeBytes(functions)*guardedTimes)}
 	for _, n := range functions {
 		e.function(&p.graph.bodies[n])
 		code.append(appendU32(nil, uint32(len(e.out))), e.out)

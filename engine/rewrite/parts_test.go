@@ -36,7 +36,7 @@ func (l *lowering) add(ctx context.Context, n uint32) {
 	if l.added[n] {
 		return
 	}
-	group := l.parts.Group(n, func(f uint32) bool { return !l.alone && !l.added[f] })
+	group := l.group(n)
 	for _, f := range group {
 		l.added[f] = true
 	}
@@ -51,7 +51,16 @@ func (l *lowering) add(ctx context.Context, n uint32) {
 	}
 }
 
-func everything(uint32) bool { return true }
+// group is a function and what follows it, unless each is a part.
+func (l *lowering) group(n uint32) []uint32 {
+	group := []uint32{n}
+	for f := n + 1; f < min(n+4, l.parts.Count()) && !l.alone; f++ {
+		if l.parts.Asked(f) && !l.added[f] {
+			group = append(group, f)
+		}
+	}
+	return group
+}
 
 func split(t testing.TB, binary []byte) *rewrite.Parts {
 	t.Helper()

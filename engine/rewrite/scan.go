@@ -1,6 +1,11 @@
 package rewrite
 
-import "slices"
+import (
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
 
 // A body is what the first pass learns of a function.
 type body struct {
@@ -17,11 +22,18 @@ type body struct {
 	edits   []uint32 // where the second pass has something to do: offsets, in order
 	entry   uint32   // work of one call otherwise
 	frame   uint32   // estimate of the native frame, in bytes
-	bulk    bool     // has instructions whose time depends on an operand
-	bound   bool     // has instructions that only the module's own functions can have
+	shape   Shape
+	bulk    bool // has instructions whose time depends on an operand
+	bound   bool // has instructions that only the module's own functions can have
 
 	deep bool // checks the stack; set by the graph
 }
+
+// Shape tells functions apart by their instructions without what those name. What
+// a compiler makes of one function is of one shape in all modules, nearly always.
+type Shape uint64
+
+func (s *Shape) add(op opcode) { *s = (*s ^ Shape(op)) * 0x9e3779b97f4a7c15 }
 
 // heavy tells whether a function charges what it does at its entry. What others
 // do is little and charged where they are called.
@@ -63,13 +75,50 @@ type control struct {
 // findings are what function bodies do beyond computing, by which one can tell
 // whether an instance can be reset.
 type findings struct {
-	tables bool   // some table is written
-	inits  []bool // by data segment: memory.init uses it
-	drops  []bool // by data segment: data.drop drops it
+	tables bool     // some table is written
+	inits  []bool   // by data segment: memory.init uses it
+	drops  []bool   // by data segment: data.drop drops it
+	refs   []uint32 // functions that ref.func names
+}
+
+func (f *findings) add(more *findings) {
+	f.tables = f.tables || more.tables
+	f.inits, f.drops = either(f.inits, more.inits), either(f.drops, more.drops)
+	f.refs = append(f.refs, more.refs...)
+}
+
+// either has what is true of one or the other, of as many or nil.
+func either(a, b []bool) []bool {
+	if a == nil {
+		return b
+	}
+	for i := range b {
+		a[i] = a[i] || b[i]
+	}
+	return a
 }
 
 // scanCode makes the first pass over the code section.
-func (m *module) scanCode(g *graph, found *findings) ([]body, error) {
+func (m *module) scanCode(g *graph) ([]body, *findings, error) {
+	bodies, unread := m.readBodies()
+	shares := m.shares(g, bodies)
+	beside(shares, (*share).scan)
+	found := &findings{}
+	for _, s := range shares {
+		if s.err != nil {
+			return nil, nil, s.err
+		}
+		found.add(&s.found)
+	}
+	for _, f := range found.refs {
+		m.taken[f] = true
+	}
+	return bodies, found, unread
+}
+
+// readBodies finds where bodies begin and end, as many as there are before an
+// error.
+func (m *module) readBodies() ([]body, error) {
 	defined := m.funcs[m.imports():]
 	r := m.reader(codeSection)
 	if r == nil {
@@ -79,16 +128,83 @@ func (m *module) scanCode(g *graph, found *findings) ([]body, error) {
 	if int(n) != len(defined) {
 		r.fail("%d bodies for %d functions", n, len(defined))
 	}
-	s := &scanner{graph: g, found: found}
-	s.m = m
-	bodies := make([]body, len(defined))
-	for i := range bodies {
+	bodies := make([]body, 0, len(defined))
+	for range defined {
+		content := r.sized()
 		if r.err != nil {
 			break
 		}
-		s.scan(r, &bodies[i], m.typeOf(m.imports()+uint32(i)))
+		bodies = append(bodies, body{reader: *content})
 	}
 	return bodies, r.failure()
+}
+
+// share is the bodies that one goroutine scans.
+type share struct {
+	scanner
+	bodies []body
+	first  uint32 // function that they begin with
+	found  findings
+}
+
+// shareBytes is how much code it takes for another goroutine to pay.
+const shareBytes = 256 << 10
+
+// shares divides bodies among the processors that there are.
+func (m *module) shares(g *graph, bodies []body) []*share {
+	size := 0
+	for i := range bodies {
+		size += len(bodies[i].buf)
+	}
+	n := min(runtime.GOMAXPROCS(0), 1+size/shareBytes)
+	var shares []*share
+	for begin := 0; begin < len(bodies); {
+		end := begin
+		for taken := 0; end < len(bodies) && taken <= size/n; end++ {
+			taken += len(bodies[end].buf)
+		}
+		s := &share{bodies: bodies[begin:end], first: m.imports() + uint32(begin)}
+		s.m, s.graph = m, g
+		shares = append(shares, s)
+		begin = end
+	}
+	return shares
+}
+
+// beside does something to each of all, side by side, and panics if one of them
+// does.
+func beside[T any](all []T, do func(T)) {
+	var panics atomic.Pointer[any]
+	var others sync.WaitGroup
+	attempt := func(one T) {
+		defer func() {
+			if p := recover(); p != nil {
+				panics.Store(&p)
+			}
+		}()
+		do(one)
+	}
+	for i := range all {
+		if i == len(all)-1 {
+			attempt(all[i])
+		} else {
+			others.Go(func() { attempt(all[i]) })
+		}
+	}
+	others.Wait()
+	if p := panics.Load(); p != nil {
+		panic(*p)
+	}
+}
+
+func (s *share) scan() {
+	s.scanner.found = &s.found
+	for i := range s.bodies {
+		if s.err != nil {
+			return
+		}
+		s.scanner.scan(&s.bodies[i], s.m.typeOf(s.first+uint32(i)))
+	}
 }
 
 // failure is the error as such, nil if there is none.
@@ -99,14 +215,12 @@ func (r *reader) failure() error {
 	return r.err
 }
 
-func (s *scanner) scan(r *reader, b *body, t *funcType) {
-	b.reader = *r.sized()
+func (s *scanner) scan(b *body, t *funcType) {
 	b.readLocals(t)
 	s.begin(b, t)
 	for s.next() {
 		s.instruction()
 	}
-	r.adopt(&s.reader)
 	s.finishBody()
 }
 
@@ -150,6 +264,7 @@ func (s *scanner) instruction() {
 	if s.spend() || s.op.edited() {
 		s.edits = append(s.edits, uint32(s.at))
 	}
+	s.body.shape.add(s.op)
 	if s.effect != 0 {
 		s.frames.adjust(s.effect)
 	}
@@ -291,7 +406,7 @@ func (s *scanner) refFunc() {
 	if !s.m.declared[s.x] {
 		s.fail("undeclared reference to function %d", s.x)
 	}
-	s.m.taken[s.x] = true
+	s.found.refs = append(s.found.refs, s.x)
 }
 
 func (s *scanner) mark(segments *[]bool) {

@@ -17,7 +17,7 @@ type code struct {
 	// size is that of the rewritten binary, which Binary need not be.
 	size int
 
-	parts *rewrite.Parts // nil where Binary is all of it
+	parts *parts // nil where Binary is all of it
 }
 
 // prepare rewrites a binary: with a guard, with bounded tables, and such that
@@ -31,13 +31,16 @@ func prepare(binary []byte, config engine.Config) (code, error) {
 }
 
 // prepareParts rewrites a binary for the interpreter, function by function.
-func prepareParts(binary []byte, config engine.Config) (code, error) {
-	p, err := rewrite.Split(binary, options(config))
+func (r *Runtime) prepareParts(binary []byte) (code, error) {
+	p, err := rewrite.Split(binary, options(r.config))
 	if err != nil {
 		return code{}, &engine.InvalidModuleError{Err: err}
 	}
 	c := newCode(&p.Result, len(p.Binary)+p.LeftOut)
-	c.parts = p
+	if err := r.check(c); err != nil {
+		return code{}, err
+	}
+	c.parts = newParts(r, p)
 	return c, nil
 }
 

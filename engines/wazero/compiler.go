@@ -89,17 +89,15 @@ func (c *Compiler) Interpret(ctx context.Context, binary []byte) (engine.Snapsho
 	if err != nil {
 		return nil, fmt.Errorf("open interpreter: %w", err)
 	}
-	code, err := prepareParts(binary, r.config)
+	code, err := r.prepareParts(binary)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.check(code); err != nil {
-		return nil, err
-	}
-	valid := c.validate(context.WithoutCancel(ctx), binary)
+	valid := c.validate(binary, code.parts)
 	m, err := r.compile(ctx, code)
 	if err != nil {
 		_ = valid.wait()
+		_ = code.parts.release(ctx)
 		return nil, err
 	}
 	m.valid = valid

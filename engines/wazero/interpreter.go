@@ -43,7 +43,7 @@ func NewInterpreter(ctx context.Context, config engine.Config) (*Runtime, error)
 	if err != nil {
 		return nil, err
 	}
-	r.fuel = interpretedFuel
+	r.fuel, r.forecast = interpretedFuel, newForecast()
 	return r, nil
 }
 

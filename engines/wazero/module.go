@@ -55,7 +55,7 @@ func newModule(r *Runtime, compiled wazero.CompiledModule, c code) *module {
 		exports:  exportsOf(compiled),
 		size:     r.codeBytes(c) + engine.PageSize,
 
-		parts: newParts(r, c.parts),
+		parts: c.parts,
 	}
 	m.exportsMemory = slices.ContainsFunc(m.exports, func(e engine.Export) bool { return e.Type == nil })
 	result := *c.Result
@@ -120,11 +120,7 @@ func (m *module) Close(ctx context.Context) error {
 		m.initial.memories.close()
 	}
 	_ = m.valid.wait()
-	err := m.compiled.Close(ctx)
-	if m.parts != nil {
-		err = errors.Join(err, m.parts.release(ctx))
-	}
-	return err
+	return errors.Join(m.compiled.Close(ctx), m.parts.release(ctx))
 }
 
 func (m *module) Instantiate(ctx context.Context, limits engine.Limits) (engine.Instance, error) {

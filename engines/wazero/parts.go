@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -14,30 +15,123 @@ import (
 	"wasmwhisk/engine/rewrite"
 )
 
-// parts are the functions of an interpreted module that were called by now: all
-// of them would take longer than most guests run on it. They are kept as long as
-// the module or one of its instances is used.
+// parts are the functions of an interpreted module that were called by now, or
+// are likely to be: all of them would take longer than most guests run on it.
+// They are kept as long as the module or one of its instances is used.
 type parts struct {
 	runtime *Runtime
 	source  *rewrite.Parts
+	likely  []*part
 
 	mu    sync.Mutex
 	made  map[uint32]*part // by function
 	users int
 }
 
-// part is the code of one function and others that it calls.
+// part is the code of some functions.
 type part struct {
 	functions []uint32
-	compiled  wazero.CompiledModule
+	begun     atomic.Bool
+	done      atomic.Bool
+	code      func() (wazero.CompiledModule, error) // makes it the first time
 }
+
+// Code that is made or validated at once: less costs more, more takes longer when
+// somebody waits for it.
+const (
+	partBytes   = 128 << 10
+	sampleBytes = 512 << 10
+)
 
 // newParts gives nil for a module that is in one piece.
 func newParts(r *Runtime, source *rewrite.Parts) *parts {
-	if source == nil || source.Count() == 0 {
+	if source.Count() == 0 {
 		return nil
 	}
-	return &parts{runtime: r, source: source, made: map[uint32]*part{}, users: 1}
+	p := &parts{runtime: r, source: source, made: map[uint32]*part{}, users: 1}
+	for _, functions := range p.divide(r.forecast.of(source), partBytes) {
+		p.likely = append(p.likely, p.part(functions))
+	}
+	return p
+}
+
+// divide makes lists of functions that have about so much code together.
+func (p *parts) divide(functions []uint32, bytes int) (lists [][]uint32) {
+	from, size := 0, 0
+	for i, f := range functions {
+		if size += p.source.CodeBytes(f); size >= bytes {
+			lists = append(lists, functions[from:i+1])
+			from, size = i+1, 0
+		}
+	}
+	if from < len(functions) {
+		lists = append(lists, functions[from:])
+	}
+	return lists
+}
+
+// tasks are what remains to be done before all of the module is validated: the parts
+// that are likely to be called, which are needed first, and the rest.
+func (p *parts) tasks(v func(sample []byte) error) (tasks []func() error) {
+	for _, part := range p.likely {
+		tasks = append(tasks, part.valid)
+	}
+	for _, functions := range p.divide(p.unlikely(), sampleBytes) {
+		tasks = append(tasks, func() error { return v(p.source.Sample(functions)) })
+	}
+	return tasks
+}
+
+// unlikely are the functions that no likely part has.
+func (p *parts) unlikely() (rest []uint32) {
+	for n := range p.source.Count() {
+		if p.made[n] == nil {
+			rest = append(rest, n)
+		}
+	}
+	return rest
+}
+
+func (p *parts) part(functions []uint32) *part {
+	made := &part{functions: functions}
+	made.code = sync.OnceValues(func() (wazero.CompiledModule, error) {
+		made.begun.Store(true)
+		defer made.done.Store(true)
+		return p.compile(functions)
+	})
+	for _, f := range functions {
+		p.made[f] = made
+	}
+	return made
+}
+
+// awaited tells whether somebody else is making the part.
+func (p *part) awaited() bool { return p.begun.Load() && !p.done.Load() }
+
+func (p *part) valid() error {
+	_, err := p.code()
+	return err
+}
+
+func (p *parts) compile(functions []uint32) (_ wazero.CompiledModule, err error) {
+	defer recovered("compile", &err)
+	compiled, err := p.runtime.runtime.CompileModule(context.Background(), p.source.Part(functions))
+	if err != nil {
+		return nil, &engine.InvalidModuleError{Err: fmt.Errorf("compile: %w", err)}
+	}
+	return compiled, nil
+}
+
+// get gives the part with a function, which is made now if it was not likely to
+// be called.
+func (p *parts) get(n uint32) *part {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if made, ok := p.made[n]; ok {
+		return made
+	}
+	p.runtime.forecast.add(p.source.Shape(n))
+	return p.part([]uint32{n})
 }
 
 func (p *parts) retain() {
@@ -46,7 +140,11 @@ func (p *parts) retain() {
 	p.users++
 }
 
+// release is for nothing where a module is in one piece.
 func (p *parts) release(ctx context.Context) error {
+	if p == nil {
+		return nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.users--
@@ -56,32 +154,18 @@ func (p *parts) release(ctx context.Context) error {
 	var errs []error
 	for n, part := range p.made {
 		if n == part.functions[0] {
-			errs = append(errs, part.compiled.Close(ctx))
+			errs = append(errs, part.close(ctx))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// get gives the part with a function, which it makes if nobody has needed it yet.
-func (p *parts) get(ctx context.Context, n uint32) (_ *part, err error) {
-	defer recovered("compile", &err)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if made, ok := p.made[n]; ok {
-		return made, nil
+func (p *part) close(ctx context.Context) error {
+	if code, err := p.code(); err == nil {
+		return code.Close(ctx)
 	}
-	made := &part{functions: p.source.Group(n, p.missing)}
-	made.compiled, err = p.runtime.runtime.CompileModule(ctx, p.source.Part(made.functions))
-	if err != nil {
-		return nil, &engine.InvalidModuleError{Err: fmt.Errorf("compile: %w", err)}
-	}
-	for _, f := range made.functions {
-		p.made[f] = made
-	}
-	return made, nil
+	return nil
 }
-
-func (p *parts) missing(n uint32) bool { return p.made[n] == nil }
 
 // lowered are the parts of one instance.
 type lowered struct {
@@ -99,25 +183,28 @@ func newLowered(p *parts) lowered {
 }
 
 // add gives an instance the part more in which a function has its code.
-func (l *lowered) add(ctx context.Context, frame api.Module, n uint32) (err error) {
+func (l *lowered) add(ctx context.Context, frame api.Module, n uint32, valid *validity) (err error) {
 	if l.parts == nil || n >= uint32(len(l.done)) {
 		return fmt.Errorf("the module has no function %d", n)
 	}
 	if l.done[n] {
 		return nil
 	}
-	defer recovered("instantiate", &err)
-	part, err := l.parts.get(ctx, n)
+	part := l.parts.get(n)
+	for part.awaited() && valid.one() { //nolint:revive // there is something else to do until it is made
+	}
+	code, err := part.code()
 	if err != nil {
 		return err
 	}
+	defer recovered("instantiate", &err)
 	ctx = experimental.WithImportResolver(ctx, func(module string) api.Module {
 		if module == rewrite.FrameModule {
 			return frame
 		}
 		return nil
 	})
-	inst, err := l.parts.runtime.runtime.InstantiateModule(ctx, part.compiled, instanceConfig())
+	inst, err := l.parts.runtime.runtime.InstantiateModule(ctx, code, instanceConfig())
 	if err != nil {
 		return fmt.Errorf("instantiate part: %w", err)
 	}
@@ -145,7 +232,7 @@ func (l *lowered) close(ctx context.Context) error {
 func lower(ctx context.Context, _ api.Module, stack []uint64) {
 	c := callOf(ctx)
 	i := c.instance
-	if err := i.lowered.add(context.WithoutCancel(i.ctx.Context), i.mod, uint32(stack[0])); err != nil {
+	if err := i.lowered.add(context.WithoutCancel(i.ctx.Context), i.mod, uint32(stack[0]), i.module.valid); err != nil {
 		c.stop(err)
 	}
 }

@@ -33,6 +33,8 @@ type Runtime struct {
 	budget  *budget
 	dirty   dirtyFinder
 	turns   *turns
+
+	forecast *forecast // nil where all of a module is compiled
 }
 
 func newRuntime(ctx context.Context, config engine.Config, mode string, rc wazero.RuntimeConfig) (*Runtime, error) {

@@ -31,11 +31,11 @@ func TestInterpreterInParts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes as long as TestInterpreter")
 	}
-	enginetest.Run(t, wazeroengine.NewInParts, enginetest.Options{StackBytes: 32 << 20})
+	enginetest.Run(t, inParts, enginetest.Options{StackBytes: 32 << 20})
 }
 
 func FuzzInterpreterInParts(f *testing.F) {
-	enginetest.FuzzSame(f, interpreter, wazeroengine.NewInParts)
+	enginetest.FuzzSame(f, interpreter, inParts)
 }
 
 func FuzzCompilerEqualsInterpreter(f *testing.F) { enginetest.FuzzSame(f, compiler, interpreter) }
@@ -54,6 +54,10 @@ func compiler(ctx context.Context, config engine.Config) (engine.WasmRuntime, er
 
 func interpreter(ctx context.Context, config engine.Config) (engine.WasmRuntime, error) {
 	return wazeroengine.NewInterpreter(ctx, config)
+}
+
+func inParts(ctx context.Context, config engine.Config) (engine.WasmRuntime, error) {
+	return wazeroengine.NewInParts(ctx, config)
 }
 
 // A few bytes can ask for a memory of 4 GiB with data at its end: nothing of
