@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -284,16 +285,16 @@ func TestFinalModuleWaitsForTheFirstStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				begun := false
+				var begun atomic.Bool
 				p := sandbox.NewProgram(standIn{closable{}, func(context.Context) (engine.Module, error) {
-					begun = true
+					begun.Store(true)
 					return nil, errors.New("no compiler")
 				}})
 				synctest.Wait()
-				require.False(t, begun)
+				require.False(t, begun.Load())
 				hurry(t.Context(), p)
 				synctest.Wait()
-				require.True(t, begun)
+				require.True(t, begun.Load())
 				require.NoError(t, p.Close(t.Context()))
 			})
 		})
