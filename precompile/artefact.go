@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -118,9 +119,7 @@ func (a *artefact) acquire(how int) error {
 	if a.info, err = lock.Stat(); err != nil {
 		return err
 	}
-	// A file system without locks answers otherwise than that it is taken; there, an
-	// eviction at the wrong moment costs a compilation.
-	if err := syscall.Flock(int(lock.Fd()), how|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+	if taken(lock, how) {
 		return errInUse
 	}
 	if !a.inPlace() {
@@ -129,10 +128,22 @@ func (a *artefact) acquire(how int) error {
 	return nil
 }
 
+// taken tells whether others have locked an open file or directory, or else locks it.
+// A file system without locks answers otherwise than that it is taken; there, an
+// eviction at the wrong moment costs a compilation.
+func taken(f *os.File, how int) bool {
+	return errors.Is(syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+}
+
 // inPlace tells whether the artefact's name still leads to it.
 func (a *artefact) inPlace() bool {
 	info, err := os.Lstat(a.path)
 	return err == nil && os.SameFile(info, a.info)
+}
+
+// id tells an artefact from all others that there are at the time.
+func (a *artefact) id() string {
+	return strconv.FormatUint(a.info.Sys().(*syscall.Stat_t).Ino, 10)
 }
 
 func (a *artefact) close() {

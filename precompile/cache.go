@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -259,15 +260,26 @@ func (c *Cache) used(path string) {
 	_ = os.Chtimes(path, now, now)
 }
 
-// drop removes an artefact that cannot be trusted, unless a sound one has taken
-// its place meanwhile. Others may be reading it; they notice.
+// drop removes an artefact that cannot be trusted, unless a sound one has taken its
+// place meanwhile. Its files stay as long as others have it open: of several who drop
+// it, the last deletes them.
 func (c *Cache) drop(a *artefact, why error) {
-	if !a.inPlace() {
+	trash := filepath.Join(c.dir, tempPrefix+a.id())
+	if a.inPlace() {
+		switch err := c.disk.rename(a.path, trash); {
+		case errors.Is(err, fs.ErrNotExist) || isThere(err): // another was quicker
+		case err != nil:
+			c.failed("remove artefact", err)
+			return
+		default:
+			c.count(func(s *CacheStats) { s.Dropped++ })
+			c.log.Warn("artefact dropped", "path", a.path, "error", why)
+		}
+	}
+	if a.lock != nil && taken(a.lock, syscall.LOCK_EX) {
 		return
 	}
-	c.count(func(s *CacheStats) { s.Dropped++ })
-	c.log.Warn("artefact dropped", "path", a.path, "error", why)
-	if err := c.remove(a.path); err != nil {
+	if err := c.disk.removeAll(trash); err != nil {
 		c.failed("remove artefact", err)
 	}
 }
@@ -348,7 +360,7 @@ func (c *Cache) publish(temp, key string) error {
 		return err
 	}
 	err := c.disk.rename(temp, filepath.Join(c.dir, key))
-	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) {
+	if isThere(err) {
 		return nil
 	}
 	if err != nil {
@@ -356,6 +368,11 @@ func (c *Cache) publish(temp, key string) error {
 	}
 	c.stored(diskSize(filepath.Join(c.dir, key)))
 	return nil
+}
+
+// isThere tells that a name which was to be given to a directory leads to one.
+func isThere(err error) bool {
+	return errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST)
 }
 
 // seal writes the header, last.
@@ -478,9 +495,21 @@ func (c *Cache) removeLeftovers() error {
 		if err != nil || !strings.HasPrefix(e.Name(), tempPrefix) || time.Since(info.ModTime()) < tempAge {
 			continue
 		}
-		if err := c.disk.removeAll(filepath.Join(c.dir, e.Name())); err != nil {
+		if err := c.removeLeftover(filepath.Join(c.dir, e.Name())); err != nil {
 			c.failed("remove leftover", err)
 		}
 	}
 	return nil
+}
+
+// removeLeftover spares an artefact that was dropped and that somebody still has open.
+func (c *Cache) removeLeftover(path string) error {
+	dir, err := os.Open(path)
+	if err == nil {
+		defer dir.Close()
+		if taken(dir, syscall.LOCK_EX) {
+			return nil
+		}
+	}
+	return c.disk.removeAll(path)
 }

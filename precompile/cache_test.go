@@ -593,6 +593,79 @@ func TestReadersNoticeWhatCameAfter(t *testing.T) {
 	require.Zero(t, c.Stats().Dropped)
 }
 
+// beforeRename is a disk on which something happens before the next rename.
+type beforeRename struct {
+	disk
+	what func()
+}
+
+func (d *beforeRename) rename(from, to string) error {
+	if what := d.what; what != nil {
+		d.what = nil
+		what()
+	}
+	return d.disk.rename(from, to)
+}
+
+// Of two who find one artefact damaged at the same time neither takes that for the
+// disk's failure, nor removes the sound one that came after.
+func TestTwoDropOne(t *testing.T) {
+	t.Parallel()
+	dir, fake := t.TempDir(), newFake()
+	c := openCache(t, dir, fake, CacheConfig{})
+	ask(t, c, binaryNo(1))
+	open := func() *artefact {
+		a, err := openArtefact(only(t, dir), syscall.LOCK_SH)
+		require.NoError(t, err)
+		t.Cleanup(a.close)
+		return a
+	}
+	first, second := open(), open()
+	c.disk = &beforeRename{disk: c.disk, what: func() {
+		c.drop(second, errors.New("is bad"))
+		ask(t, c, binaryNo(1))
+	}}
+	c.drop(first, errors.New("is bad"))
+	require.Equal(t, Loaded, ask(t, c, binaryNo(1)))
+	require.Zero(t, c.Stats().Failures)
+	require.EqualValues(t, 1, c.Stats().Dropped)
+	requireNoTemps(t, dir)
+}
+
+// Workers load from what is open, whatever becomes of its name.
+func TestOpenArtefactKeepsItsFiles(t *testing.T) {
+	t.Parallel()
+	dir, fake := t.TempDir(), newFake()
+	c := openCache(t, dir, fake, CacheConfig{})
+	binary := binaryNo(1)
+	ask(t, c, binary)
+	open, _, err := c.Artefact(t.Context(), binary, sha256.Sum256(binary))
+	require.NoError(t, err)
+	a, err := openArtefact(only(t, dir), syscall.LOCK_SH)
+	require.NoError(t, err)
+	c.drop(a, errors.New("too many open files"))
+	a.close()
+	age(t, dir)
+	openCache(t, dir, fake, CacheConfig{})
+	names, err := open.Readdirnames(-1)
+	require.NoError(t, err)
+	require.Contains(t, names, headerFile)
+	require.NoError(t, open.Close())
+	openCache(t, dir, fake, CacheConfig{})
+	requireNoTemps(t, dir)
+}
+
+// age makes leftovers of what is being written or removed.
+func age(t *testing.T, dir string) {
+	t.Helper()
+	temps, err := filepath.Glob(filepath.Join(dir, tempPrefix+"*"))
+	require.NoError(t, err)
+	old := time.Now().Add(-2 * tempAge)
+	for _, temp := range temps {
+		require.NoError(t, os.Chtimes(temp, old, old))
+	}
+}
+
 func TestLeftovers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -654,6 +727,15 @@ func TestHammer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	hammerCache(t, dir, 100)
+	requireNoLeftovers(t, dir)
+}
+
+// requireNoLeftovers wants nothing left that the next process does not remove: one that
+// is just being started holds open what is open here, and what is open stays.
+func requireNoLeftovers(t *testing.T, dir string) {
+	t.Helper()
+	age(t, dir)
+	openCache(t, dir, newFake(), CacheConfig{})
 	requireNoTemps(t, dir)
 }
 
@@ -717,7 +799,7 @@ func TestTwoProcesses(t *testing.T) {
 	hammerCache(t, dir, 100)
 	require.NoError(t, cmd.Wait(), "%s", &said)
 	require.Contains(t, said.String(), "--- PASS: TestHelper")
-	requireNoTemps(t, dir)
+	requireNoLeftovers(t, dir)
 }
 
 func TestKilledInTheMiddleOfWriting(t *testing.T) {
