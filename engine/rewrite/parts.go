@@ -46,7 +46,7 @@ const guardedTimes = 2
 
 // Limits of what each part repeats, and of what a part takes an engine.
 const (
-	partTypes   = 512
+	partTypes   = 4 << 10 // bytes
 	partGlobals = 64
 	partTables  = 8
 	partBytes   = 64 << 10
@@ -77,9 +77,16 @@ func Split(binary []byte, o Options) (*Parts, error) {
 func (w *rewriter) splits() bool {
 	m := w.m
 	return m.imported[kindTable]+m.imported[kindMemory]+m.imported[kindGlobal] == 0 && len(m.memories) <= 1 &&
-		len(m.types) <= partTypes && len(m.globals) <= partGlobals && len(m.tables) <= partTables &&
+		m.typeBytes() <= partTypes && len(m.globals) <= partGlobals && len(m.tables) <= partTables &&
 		m.sections[codeSection] != nil && m.filled() <= uint64(len(m.tables)) &&
 		!slices.ContainsFunc(m.memories, limits.shared) && w.uncapturable() == ""
+}
+
+func (m *module) typeBytes() int {
+	if s := m.sections[typeSection]; s != nil {
+		return len(s.content)
+	}
+	return 0
 }
 
 // filled is one more than the last table that elements are for, there or not.

@@ -2,10 +2,9 @@ package rewrite
 
 import "encoding/binary"
 
-// Sample gives the original module with the code of some functions, in the order of
-// their numbers, while the others trap. It lacks the data, which needs no engine to be
-// judged. As many processors as there are samples can validate a module at the same
-// time.
+// Sample gives the original module with the code of some functions, while the others
+// trap. It lacks the data, which needs no engine to be judged. As many processors as
+// there are samples can validate a module at the same time.
 func (p *Parts) Sample(functions []uint32) []byte {
 	out := []byte(header)
 	for _, id := range sectionOrder() {
@@ -35,10 +34,13 @@ func (p *Parts) codeBytes(functions []uint32) int {
 func (p *Parts) sampleCode(functions []uint32) []byte {
 	size := len(trapBody)*int(p.Count()) + p.codeBytes(functions)
 	out := appendU32(make([]byte, 0, size), p.Count())
-	for n := range p.Count() {
-		if len(functions) > 0 && functions[0] == n {
+	wanted := make([]bool, p.Count())
+	for _, n := range functions {
+		wanted[n] = true
+	}
+	for n, wanted := range wanted {
+		if wanted {
 			out = appendName(out, string(p.graph.bodies[n].buf))
-			functions = functions[1:]
 		} else {
 			out = append(out, trapBody...)
 		}

@@ -75,16 +75,16 @@ type control struct {
 // findings are what function bodies do beyond computing, by which one can tell
 // whether an instance can be reset.
 type findings struct {
-	tables bool     // some table is written
-	inits  []bool   // by data segment: memory.init uses it
-	drops  []bool   // by data segment: data.drop drops it
-	refs   []uint32 // functions that ref.func names
+	tables bool   // some table is written
+	inits  []bool // by data segment: memory.init uses it
+	drops  []bool // by data segment: data.drop drops it
+	refs   []bool // by function: ref.func names it
 }
 
 func (f *findings) add(more *findings) {
 	f.tables = f.tables || more.tables
 	f.inits, f.drops = either(f.inits, more.inits), either(f.drops, more.drops)
-	f.refs = append(f.refs, more.refs...)
+	f.refs = either(f.refs, more.refs)
 }
 
 // either has what is true of one or the other, of as many or nil.
@@ -110,9 +110,7 @@ func (m *module) scanCode(g *graph) ([]body, *findings, error) {
 		}
 		found.add(&s.found)
 	}
-	for _, f := range found.refs {
-		m.taken[f] = true
-	}
+	m.taken = either(m.taken, found.refs)
 	return bodies, found, unread
 }
 
@@ -406,7 +404,10 @@ func (s *scanner) refFunc() {
 	if !s.m.declared[s.x] {
 		s.fail("undeclared reference to function %d", s.x)
 	}
-	s.found.refs = append(s.found.refs, s.x)
+	if s.found.refs == nil {
+		s.found.refs = make([]bool, len(s.m.funcs))
+	}
+	s.found.refs[s.x] = true
 }
 
 func (s *scanner) mark(segments *[]bool) {

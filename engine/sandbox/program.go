@@ -73,6 +73,8 @@ func (p *Program) settle(ctx context.Context, first engine.Provisional) {
 	case <-p.due:
 	case <-time.After(startPatience):
 	case <-ctx.Done():
+		p.failed = context.Cause(ctx)
+		return
 	}
 	final, err := finalOf(ctx, first)
 	switch {

@@ -269,34 +269,58 @@ func TestDeadlinesOfProvisionalGuests(t *testing.T) {
 	}
 }
 
-// closable is a module that is only closed.
-type closable struct{ engine.Snapshotter }
+// unstartable is a module of which no instance can be made.
+type unstartable struct{ engine.Snapshotter }
 
-func (closable) Close(context.Context) error { return nil }
+func (unstartable) Imports() []engine.Import    { return nil }
+func (unstartable) Exports() []engine.Export    { return reactorExports() }
+func (unstartable) Close(context.Context) error { return nil }
+func (unstartable) Instantiate(context.Context, engine.Limits) (engine.Instance, error) {
+	return nil, errors.New("no memory")
+}
+
+func reactorExports() []engine.Export {
+	i32, i64 := []engine.ValueType{engine.I32}, []engine.ValueType{engine.I64}
+	return []engine.Export{
+		{Name: "memory"},
+		{Name: "ow_alloc", Type: &engine.FuncType{Params: i32, Results: i32}},
+		{Name: "ow_run", Type: &engine.FuncType{Params: []engine.ValueType{engine.I32, engine.I32}, Results: i64}},
+	}
+}
 
 // Compiling does not take the processors from the guest that starts.
 func TestFinalModuleWaitsForTheFirstStart(t *testing.T) {
 	t.Parallel()
-	for name, hurry := range map[string]func(context.Context, *sandbox.Program){
-		"but not for ever":             func(context.Context, *sandbox.Program) { time.Sleep(time.Second) },
-		"unless somebody wants it":     func(ctx context.Context, p *sandbox.Program) { _ = p.Settle(ctx) },
-		"unless the program is closed": func(ctx context.Context, p *sandbox.Program) { _ = p.Close(ctx) },
+	for name, tc := range map[string]struct {
+		meanwhile func(context.Context, *sandbox.Program)
+		want      bool
+	}{
+		"nothing":                {func(context.Context, *sandbox.Program) {}, false},
+		"a guest has started":    {start, true},
+		"nobody starts any":      {func(context.Context, *sandbox.Program) { time.Sleep(time.Second) }, true},
+		"somebody wants it":      {func(ctx context.Context, p *sandbox.Program) { _ = p.Settle(ctx) }, true},
+		"the program was closed": {func(ctx context.Context, p *sandbox.Program) { _ = p.Close(ctx) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var begun atomic.Bool
-				p := sandbox.NewProgram(standIn{closable{}, func(context.Context) (engine.Module, error) {
+				p := sandbox.NewProgram(standIn{unstartable{}, func(context.Context) (engine.Module, error) {
 					begun.Store(true)
 					return nil, errors.New("no compiler")
 				}})
+				tc.meanwhile(t.Context(), p)
 				synctest.Wait()
-				require.False(t, begun.Load())
-				hurry(t.Context(), p)
-				synctest.Wait()
-				require.True(t, begun.Load())
+				require.Equal(t, tc.want, begun.Load())
 				require.NoError(t, p.Close(t.Context()))
 			})
 		})
+	}
+}
+
+// start has a program prepare what its sandboxes start from.
+func start(ctx context.Context, p *sandbox.Program) {
+	if tpl, err := sandbox.New(p, nil, sandbox.Policy{}); err == nil {
+		_ = tpl.Probe(ctx)
 	}
 }

@@ -15,12 +15,13 @@ import (
 // library, and whatever of them starts one guest starts the next.
 //
 // What it tells decides how soon functions are there, not what they do. Tenants
-// share it: a guest that calls what nobody else does makes others' modules take
-// longer, by no more than likelyBytes.
+// share it: a guest that calls everything makes others' modules take longer, by what
+// likelyBytes take, and one that calls what nobody else does has it forget what others
+// have called beyond what was known from the start.
 type forecast struct {
 	mu     sync.Mutex
 	called map[rewrite.Shape]int // when, in the order in which they were called first
-	oldest []rewrite.Shape       // all, as a ring
+	oldest []rewrite.Shape       // all but those known from the start, as a ring
 	next   int                   // to be forgotten
 	count  int
 }
@@ -45,20 +46,28 @@ func newForecast() *forecast {
 	f := &forecast{called: map[rewrite.Shape]int{}}
 	_, shapes, _ := bytes.Cut(knownShapes, []byte("\n"))
 	for shape := range slices.Chunk(shapes, 8) {
-		f.add(rewrite.Shape(binary.LittleEndian.Uint64(shape)))
+		f.know(rewrite.Shape(binary.LittleEndian.Uint64(shape)))
 	}
 	return f
+}
+
+// know tells whether it is news that a function was called.
+func (f *forecast) know(s rewrite.Shape) bool {
+	if _, ok := f.called[s]; ok {
+		return false
+	}
+	f.count++
+	f.called[s] = f.count
+	return true
 }
 
 // add notes that a function was called.
 func (f *forecast) add(s rewrite.Shape) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, ok := f.called[s]; ok {
+	if !f.know(s) {
 		return
 	}
-	f.count++
-	f.called[s] = f.count
 	if len(f.oldest) < forecastShapes {
 		f.oldest = append(f.oldest, s)
 		return
@@ -70,18 +79,23 @@ func (f *forecast) add(s rewrite.Shape) {
 
 // of gives the functions of a module that will probably be called, in that order.
 func (f *forecast) of(p *rewrite.Parts) []uint32 {
+	likely := f.in(p)
+	size := 0
+	for i, n := range likely {
+		if size += p.CodeBytes(n); size > likelyBytes {
+			return likely[:i]
+		}
+	}
+	return likely
+}
+
+func (f *forecast) in(p *rewrite.Parts) (likely []uint32) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var likely []uint32
-	size := 0
 	for n := range p.Count() {
-		if _, ok := f.called[p.Shape(n)]; !ok || !p.Asked(n) {
-			continue
+		if _, ok := f.called[p.Shape(n)]; ok && p.Asked(n) {
+			likely = append(likely, n)
 		}
-		if size += p.CodeBytes(n); size > likelyBytes {
-			break
-		}
-		likely = append(likely, n)
 	}
 	slices.SortStableFunc(likely, func(a, b uint32) int { return f.called[p.Shape(a)] - f.called[p.Shape(b)] })
 	return likely

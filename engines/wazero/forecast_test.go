@@ -118,7 +118,8 @@ func TestForecastOrder(t *testing.T) {
 	for len(shapes) <= wazeroengine.ForecastShapes {
 		shapes = append(shapes, rewrite.Shape(len(shapes)))
 	}
-	require.Equal(t, []uint32{2}, wazeroengine.NewForecast(shapes...).Of(parts))
+	f = wazeroengine.NewForecast(shapes...)
+	require.Equal(t, []uint32{2}, f.Of(parts))
 }
 
 // Whatever others have called, no more than so much code is made ahead.

@@ -81,13 +81,7 @@ func tick(ctx context.Context, _ api.Module, stack []uint64) {
 	if int32(stack[0]) < 0 {
 		c.stop(&engine.TrapError{Kind: engine.TrapStackOverflow})
 	}
-	now := time.Now()
-	if !c.deadline.IsZero() && now.After(c.deadline) {
-		<-ctx.Done() // its timer may wait for a thread to run on: it has one now
-	}
-	if ctx.Err() != nil {
-		c.stop(context.Cause(ctx))
-	}
+	now := c.look(ctx)
 	if c.until.IsZero() {
 		c.until = now.Add(firstTime)
 	}
@@ -95,6 +89,18 @@ func tick(ctx context.Context, _ api.Module, stack []uint64) {
 		c.yield(ctx)
 	}
 	stack[0] = c.instance.module.runtime.fuel
+}
+
+// look stops a guest whose time is up, and tells the time.
+func (c *call) look(ctx context.Context) time.Time {
+	now := time.Now()
+	if !c.deadline.IsZero() && now.After(c.deadline) {
+		<-ctx.Done() // its timer may wait for a thread to run on: it has one now
+	}
+	if ctx.Err() != nil {
+		c.stop(context.Cause(ctx))
+	}
+	return now
 }
 
 // yield lets others run, and waits for a turn: by now the guest is one that runs

@@ -22,6 +22,7 @@ type parts struct {
 	runtime *Runtime
 	source  *rewrite.Parts
 	likely  []*part
+	bytes   atomic.Uint64 // that parts take beside their functions
 
 	mu    sync.Mutex
 	made  map[uint32]*part // by function
@@ -31,15 +32,18 @@ type parts struct {
 // part is the code of some functions.
 type part struct {
 	functions []uint32
-	begun     atomic.Bool
-	done      atomic.Bool
+	making    atomic.Bool
 	code      func() (wazero.CompiledModule, error) // makes it the first time
 }
+
+// partFactor is how much larger than its binary a part is in memory, by measurement
+// with many types: each part repeats them all.
+const partFactor = 16
 
 // Code that is made or validated at once: less costs more, more takes longer when
 // somebody waits for it.
 const (
-	partBytes   = 128 << 10
+	aheadBytes  = 128 << 10
 	sampleBytes = 512 << 10
 )
 
@@ -49,19 +53,19 @@ func newParts(r *Runtime, source *rewrite.Parts) *parts {
 		return nil
 	}
 	p := &parts{runtime: r, source: source, made: map[uint32]*part{}, users: 1}
-	for _, functions := range p.divide(r.forecast.of(source), partBytes) {
+	for _, functions := range p.divide(r.forecast.of(source), aheadBytes) {
 		p.likely = append(p.likely, p.part(functions))
 	}
 	return p
 }
 
 // divide makes lists of functions that have about so much code together.
-func (p *parts) divide(functions []uint32, bytes int) (lists [][]uint32) {
-	from, size := 0, 0
+func (p *parts) divide(functions []uint32, size int) (lists [][]uint32) {
+	from, taken := 0, 0
 	for i, f := range functions {
-		if size += p.source.CodeBytes(f); size >= bytes {
+		if taken += p.source.CodeBytes(f); taken >= size {
 			lists = append(lists, functions[from:i+1])
-			from, size = i+1, 0
+			from, taken = i+1, 0
 		}
 	}
 	if from < len(functions) {
@@ -72,12 +76,15 @@ func (p *parts) divide(functions []uint32, bytes int) (lists [][]uint32) {
 
 // tasks are what remains to be done before all of the module is validated: the parts
 // that are likely to be called, which are needed first, and the rest.
-func (p *parts) tasks(v func(sample []byte) error) (tasks []func() error) {
+func (p *parts) tasks(invalid func(sample func() []byte) error) (tasks []func() error) {
 	for _, part := range p.likely {
-		tasks = append(tasks, part.valid)
+		tasks = append(tasks, part.validate)
 	}
-	for _, functions := range p.divide(p.unlikely(), sampleBytes) {
-		tasks = append(tasks, func() error { return v(p.source.Sample(functions)) })
+	// Each sample repeats all but the code: no more of them than double that.
+	for _, functions := range p.divide(p.unlikely(), max(sampleBytes, len(p.source.Sample(nil)))) {
+		tasks = append(tasks, func() error {
+			return invalid(func() []byte { return p.source.Sample(functions) })
+		})
 	}
 	return tasks
 }
@@ -95,8 +102,8 @@ func (p *parts) unlikely() (rest []uint32) {
 func (p *parts) part(functions []uint32) *part {
 	made := &part{functions: functions}
 	made.code = sync.OnceValues(func() (wazero.CompiledModule, error) {
-		made.begun.Store(true)
-		defer made.done.Store(true)
+		made.making.Store(true)
+		defer made.making.Store(false)
 		return p.compile(functions)
 	})
 	for _, f := range functions {
@@ -105,25 +112,26 @@ func (p *parts) part(functions []uint32) *part {
 	return made
 }
 
-// awaited tells whether somebody else is making the part.
-func (p *part) awaited() bool { return p.begun.Load() && !p.done.Load() }
-
-func (p *part) valid() error {
+func (p *part) validate() error {
 	_, err := p.code()
 	return err
 }
 
 func (p *parts) compile(functions []uint32) (_ wazero.CompiledModule, err error) {
 	defer recovered("compile", &err)
-	compiled, err := p.runtime.runtime.CompileModule(context.Background(), p.source.Part(functions))
+	binary := p.source.Part(functions)
+	if n := p.bytes.Add(partFactor * uint64(len(binary))); n > interpretedBytes {
+		return nil, tooMuch("interpreted code", "bytes", interpretedBytes, n)
+	}
+	compiled, err := p.runtime.runtime.CompileModule(context.Background(), binary)
 	if err != nil {
 		return nil, &engine.InvalidModuleError{Err: fmt.Errorf("compile: %w", err)}
 	}
 	return compiled, nil
 }
 
-// get gives the part with a function, which is made now if it was not likely to
-// be called.
+// get gives the part with a function, which is one of its own if it was not likely
+// to be called.
 func (p *parts) get(n uint32) *part {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -191,20 +199,13 @@ func (l *lowered) add(ctx context.Context, frame api.Module, n uint32, valid *va
 		return nil
 	}
 	part := l.parts.get(n)
-	for part.awaited() && valid.one() { //nolint:revive // there is something else to do until it is made
+	for part.making.Load() && valid.doOne() { //nolint:revive // there is something else to do until it is made
 	}
 	code, err := part.code()
 	if err != nil {
 		return err
 	}
-	defer recovered("instantiate", &err)
-	ctx = experimental.WithImportResolver(ctx, func(module string) api.Module {
-		if module == rewrite.FrameModule {
-			return frame
-		}
-		return nil
-	})
-	inst, err := l.parts.runtime.runtime.InstantiateModule(ctx, code, instanceConfig())
+	inst, err := l.instantiate(ctx, frame, code)
 	if err != nil {
 		return fmt.Errorf("instantiate part: %w", err)
 	}
@@ -213,6 +214,18 @@ func (l *lowered) add(ctx context.Context, frame api.Module, n uint32, valid *va
 	}
 	l.instances = append(l.instances, inst)
 	return nil
+}
+
+// instantiate makes an instance for one frame, whose tables it finds its way into.
+func (l *lowered) instantiate(ctx context.Context, frame api.Module, code wazero.CompiledModule) (_ api.Module, err error) {
+	defer recovered("instantiate", &err)
+	ctx = experimental.WithImportResolver(ctx, func(module string) api.Module {
+		if module == rewrite.FrameModule {
+			return frame
+		}
+		return nil
+	})
+	return l.parts.runtime.runtime.InstantiateModule(ctx, code, instanceConfig())
 }
 
 // close follows the closing of the frame's instance.
@@ -227,10 +240,11 @@ func (l *lowered) close(ctx context.Context) error {
 	return errors.Join(append(errs, l.parts.release(ctx))...)
 }
 
-// lower is called by a guest that comes to a function for the first time. What
-// ends the guest meanwhile, the function notices.
+// lower is called by a guest that comes to a function for the first time. A guest
+// that does nothing else must not outrun its deadline.
 func lower(ctx context.Context, _ api.Module, stack []uint64) {
 	c := callOf(ctx)
+	c.look(ctx)
 	i := c.instance
 	if err := i.lowered.add(context.WithoutCancel(i.ctx.Context), i.mod, uint32(stack[0]), i.module.valid); err != nil {
 		c.stop(err)

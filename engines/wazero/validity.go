@@ -24,7 +24,7 @@ type validity struct {
 // validate has the rest of a binary validated, of which the rewriter has seen that it
 // is safe to do so.
 func (r *Runtime) validate(binary []byte, p *parts) *validity {
-	whole := sync.OnceValue(func() error { return r.invalid(binary) })
+	whole := sync.OnceValue(func() error { return r.invalid(func() []byte { return binary }) })
 	v := &validity{why: whole, tasks: []func() error{whole}}
 	if p != nil {
 		v.tasks = p.tasks(r.invalid)
@@ -37,12 +37,12 @@ func (r *Runtime) validate(binary []byte, p *parts) *validity {
 }
 
 func (v *validity) work() {
-	for v.one() {
+	for v.doOne() {
 	}
 }
 
-// one does a task, if any is left.
-func (v *validity) one() bool {
+// doOne does a task, if any is left.
+func (v *validity) doOne() bool {
 	i := int(v.next.Add(1)) - 1
 	if i >= len(v.tasks) {
 		return false
@@ -55,10 +55,10 @@ func (v *validity) one() bool {
 }
 
 // invalid has a runtime that compiles decode and validate a binary.
-func (r *Runtime) invalid(binary []byte) (err error) {
+func (r *Runtime) invalid(binary func() []byte) (err error) {
 	defer recovered("validate", &err)
 	ctx := context.Background()
-	compiled, err := r.runtime.CompileModule(neverCompile(ctx), binary)
+	compiled, err := r.runtime.CompileModule(neverCompile(ctx), binary())
 	switch {
 	case err == nil: // there was nothing to compile
 		return compiled.Close(ctx)
