@@ -25,7 +25,7 @@ func TestSequence(t *testing.T) {
 	got.says(`{"namespace":"guest","name":"outer","version":"0.0.1","subject":"guest","activationId":"…","start":"…","end":"…","duration":14,"publish":false,
 		"response":{"result":{"p":1,"q":2},"size":13,"status":"success","success":true},"logs":["…","…"],
 		"annotations":[{"key":"topmost","value":true},{"key":"path","value":"guest/outer"},{"key":"kind","value":"sequence"},
-		{"key":"limits","value":{"timeout":60000,"memory":512,"logs":10,"concurrency":1}},{"key":"waitTime","value":0}]}`)
+		{"key":"limits","value":{"timeout":60000,"memory":512,"logs":10,"concurrency":1}},{"key":"waitTime","value":"…"}]}`)
 	whole, parts := s.recordOf(got.field("activationId"))
 	require.Len(t, parts, 2)
 	for i, name := range []string{"first", "inner"} {
