@@ -322,14 +322,16 @@ type standIn struct {
 	*fake
 	final     engine.Module
 	comes     chan struct{}
+	begun     chan struct{}
 	abandoned chan struct{}
 }
 
 func newStandIn(size int64, final engine.Module) standIn {
-	return standIn{&fake{size: size}, final, make(chan struct{}), make(chan struct{})}
+	return standIn{&fake{size: size}, final, make(chan struct{}), make(chan struct{}), make(chan struct{})}
 }
 
 func (s standIn) Final(ctx context.Context) (engine.Module, error) {
+	close(s.begun)
 	select {
 	case <-s.comes:
 		return s.final, nil
@@ -346,6 +348,10 @@ func TestProvisionalModuleGoesWithItsLastUser(t *testing.T) {
 	closing(t, p)
 	m := newStandIn(7, nil)
 	first, second := get(t, p, 1, m), get(t, p, 1, nil)
+	impatient, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, first.Program().Settle(impatient), context.Canceled)
+	<-m.begun
 	first.Release()
 	select {
 	case <-m.abandoned:
