@@ -52,7 +52,7 @@ type charge struct {
 type scanner struct {
 	cursor
 	graph   *graph
-	found   *findings
+	found   findings
 	frames  frameModel
 	control []control
 	cost    int      // bytes of code on the most expensive way here that no charge covers
@@ -102,7 +102,7 @@ func either(a, b []bool) []bool {
 func (m *module) scanCode(g *graph) ([]body, *findings, error) {
 	bodies, unread := m.readBodies()
 	shares := m.shares(g, bodies)
-	beside(shares, (*share).scan)
+	beside(shares, (*share).scanAll)
 	found := &findings{}
 	for _, s := range shares {
 		if s.err != nil {
@@ -142,7 +142,6 @@ type share struct {
 	scanner
 	bodies []body
 	first  uint32 // function that they begin with
-	found  findings
 }
 
 // shareBytes is how much code it takes for another goroutine to pay.
@@ -195,13 +194,12 @@ func beside[T any](all []T, do func(T)) {
 	}
 }
 
-func (s *share) scan() {
-	s.scanner.found = &s.found
+func (s *share) scanAll() {
 	for i := range s.bodies {
 		if s.err != nil {
 			return
 		}
-		s.scanner.scan(&s.bodies[i], s.m.typeOf(s.first+uint32(i)))
+		s.scan(&s.bodies[i], s.m.typeOf(s.first+uint32(i)))
 	}
 }
 
