@@ -88,19 +88,28 @@ func (o observed) called(t *testing.T) []rewrite.Shape {
 	return shapes
 }
 
-// writeForecast writes what examples call for usual inputs.
+// writeForecast writes what more than one of the examples call for usual inputs: to
+// expect what a single guest calls costs others more than it saves them.
 func writeForecast(t *testing.T, o observed) {
 	t.Helper()
+	var inOrder []rewrite.Shape
+	callers := map[rewrite.Shape]int{}
 	for _, example := range [][2]string{
 		{"add", `{"param1":3,"param2":4}`},
 		{"hello", `{"name":"Mike"}`},
 		{"hash", `{"iterations":1,"input":"abc"}`},
 		{"prime", `{"upperBound":10}`},
 	} {
+		require.NoError(t, o.Forget())
 		o.run(t, guesttest.Build(t, "wasmwhisk/examples/"+example[0], guest.Reactor), example[1])
+		for _, s := range o.called(t) {
+			if callers[s]++; callers[s] == 2 {
+				inOrder = append(inOrder, s)
+			}
+		}
 	}
 	file := []byte(runtime.Version() + "\n")
-	for _, s := range o.called(t) {
+	for _, s := range inOrder {
 		file = binary.LittleEndian.AppendUint64(file, uint64(s))
 	}
 	require.NoError(t, os.WriteFile(forecastFile, file, 0o600))
