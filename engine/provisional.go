@@ -9,8 +9,21 @@ type Interpreter interface {
 
 	// Interpret is Compile, but gives a module soon that runs slowly. Its snapshots
 	// serve the compiled module of the same binary. It may refuse what Compile does
-	// not.
-	Interpret(ctx context.Context, binary []byte) (Snapshotter, error)
+	// not. The preview is one that was shown the binary, or nil.
+	Interpret(ctx context.Context, binary []byte, preview Preview) (Snapshotter, error)
+
+	// Preview gives one for a binary that will be interpreted once all of it is there.
+	Preview() Preview
+}
+
+// Preview looks at a binary while that still arrives, on a goroutine of its own.
+type Preview interface {
+	// Show has it look at what has arrived, from the beginning: at each time more
+	// of the same memory, which must not change.
+	Show(arrived []byte)
+
+	// End has it look at nothing more, and must follow the last Show.
+	End()
 }
 
 // Provisional is implemented by modules that stand in for a better one of the

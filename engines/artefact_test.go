@@ -63,7 +63,7 @@ func testDamage(t *testing.T, rt engine.Precompiler) {
 // from.
 func ask(t *testing.T, cache *precompile.Cache, binary []byte) precompile.Origin {
 	t.Helper()
-	m, origin, err := cache.Module(t.Context(), binary, sha256.Sum256(binary))
+	m, origin, err := cache.Module(t.Context(), precompile.Action{Binary: binary, Hash: sha256.Sum256(binary)})
 	require.NoError(t, err)
 	instance, err := m.Instantiate(t.Context(), engine.Limits{})
 	require.NoError(t, err)

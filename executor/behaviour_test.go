@@ -303,7 +303,7 @@ type slowModules struct {
 	came, cancelled chan struct{}
 }
 
-func (s slowModules) Module(ctx context.Context, _ []byte, _ [32]byte) (engine.Module, precompile.Origin, error) {
+func (s slowModules) Module(ctx context.Context, _ precompile.Action) (engine.Module, precompile.Origin, error) {
 	s.came <- struct{}{}
 	<-ctx.Done()
 	s.cancelled <- struct{}{}
@@ -612,7 +612,7 @@ func TestPanicsAreOurFaultAlone(t *testing.T) {
 // panickingModules stands for an engine with a mistake.
 type panickingModules struct{ action.Modules }
 
-func (panickingModules) Module(context.Context, []byte, [32]byte) (engine.Module, precompile.Origin, error) {
+func (panickingModules) Module(context.Context, precompile.Action) (engine.Module, precompile.Origin, error) {
 	panic("secret")
 }
 

@@ -42,7 +42,7 @@ func BenchmarkRun(b *testing.B) {
 // idle stands for an engine that takes no time: what is left is our own work.
 type idle struct{}
 
-func (idle) Module(context.Context, []byte, [32]byte) (engine.Module, precompile.Origin, error) {
+func (idle) Module(context.Context, precompile.Action) (engine.Module, precompile.Origin, error) {
 	return idleModule{}, precompile.Compiled, nil
 }
 

@@ -243,7 +243,7 @@ func (l Limits) runBytes() int64 { return int64(l.PayloadBytes) + envelopeBytes 
 // compiler is the Modules of a runtime without a cache.
 type compiler struct{ runtime engine.WasmRuntime }
 
-func (c compiler) Module(ctx context.Context, binary []byte, _ [32]byte) (engine.Module, precompile.Origin, error) {
-	module, err := c.runtime.Compile(ctx, binary)
+func (c compiler) Module(ctx context.Context, action precompile.Action) (engine.Module, precompile.Origin, error) {
+	module, err := c.runtime.Compile(ctx, action.Binary)
 	return module, precompile.Compiled, err
 }

@@ -115,9 +115,9 @@ func compiled(t testing.TB) (*memo, error) {
 	return compiledForTests()
 }
 
-func (m *memo) Module(_ context.Context, binary []byte, hash [32]byte) (engine.Module, precompile.Origin, error) {
-	once := sync.OnceValues(func() (engine.Module, error) { return m.runtime.Compile(context.Background(), binary) })
-	shared, _ := m.modules.LoadOrStore(hash, once)
+func (m *memo) Module(_ context.Context, action precompile.Action) (engine.Module, precompile.Origin, error) {
+	once := sync.OnceValues(func() (engine.Module, error) { return m.runtime.Compile(context.Background(), action.Binary) })
+	shared, _ := m.modules.LoadOrStore(action.Hash, once)
 	module, err := shared.(func() (engine.Module, error))()
 	if err != nil {
 		return nil, precompile.Compiled, err

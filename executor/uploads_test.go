@@ -24,10 +24,10 @@ type cachedModules struct {
 	how []string
 }
 
-func (m *cachedModules) Module(ctx context.Context, binary []byte, hash [32]byte) (engine.Module, precompile.Origin, error) {
-	module, origin, err := m.Cache.Module(ctx, binary, hash)
+func (m *cachedModules) Module(ctx context.Context, action precompile.Action) (engine.Module, precompile.Origin, error) {
+	module, origin, err := m.Cache.Module(ctx, action)
 	how := string(origin)
-	if binary == nil {
+	if action.Binary == nil {
 		how += " without binary"
 	}
 	if err != nil {

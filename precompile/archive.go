@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"wasmwhisk/engine"
 )
 
 // entry is one regular file of an archive.
@@ -70,13 +72,19 @@ func (a *archive) add(e entry) error {
 	return nil
 }
 
+// previewBytes is the size from which on a preview is worth a goroutine.
+const previewBytes = 256 << 10
+
 // action reads the module and the manifest out of a complete list.
-func (a *archive) action() (Action, error) {
+func (a *archive) action(preview engine.Preview) (Action, error) {
 	chosen, err := a.choose()
 	if err != nil {
 		return Action{}, err
 	}
-	binary, err := a.read(chosen, a.limits.BinaryBytes)
+	if chosen.size < previewBytes {
+		preview = nil
+	}
+	binary, err := a.read(chosen, a.limits.BinaryBytes, preview)
 	if err != nil {
 		return Action{}, err
 	}
@@ -84,7 +92,7 @@ func (a *archive) action() (Action, error) {
 		return Action{}, within(chosen, err)
 	}
 	manifest, err := a.manifest()
-	return Action{Binary: binary.bytes, Hash: binary.hash, Manifest: manifest}, err
+	return Action{Binary: binary.bytes, Hash: binary.hash, Manifest: manifest, preview: preview}, err
 }
 
 func within(e entry, err error) error {
@@ -101,7 +109,7 @@ func (a *archive) manifest() (Manifest, error) {
 	if !ok {
 		return Manifest{}, nil
 	}
-	text, err := a.read(e, manifestBytes)
+	text, err := a.read(e, manifestBytes, nil)
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -185,18 +193,18 @@ func (a *archive) peek(e entry) []byte {
 }
 
 // read unpacks an entry, of which it believes nothing but the content.
-func (a *archive) read(e entry, limit int64) (content, error) {
+func (a *archive) read(e entry, limit int64, preview engine.Preview) (content, error) {
 	if e.size > limit {
 		return content{}, within(e, tooLarge("the content", e.size, limit))
 	}
-	c, err := e.content(min(limit, a.limits.unpacked(e.packed)))
+	c, err := e.content(min(limit, a.limits.unpacked(e.packed)), preview)
 	if err != nil {
 		return content{}, within(e, corrupt(err))
 	}
 	return c, nil
 }
 
-func (e entry) content(limit int64) (content, error) {
+func (e entry) content(limit int64, preview engine.Preview) (content, error) {
 	if e.stored != nil {
 		bytes, err := e.stored()
 		return contentOf(bytes), err
@@ -206,7 +214,7 @@ func (e entry) content(limit int64) (content, error) {
 		return content{}, err
 	}
 	defer r.Close()
-	return readBounded(r, e.size, limit)
+	return readBounded(r, e.size, limit, preview)
 }
 
 // unpacked is how much may come out of so many packed bytes.
@@ -220,22 +228,32 @@ type content struct {
 
 func contentOf(bytes []byte) content { return content{bytes, sha256.Sum256(bytes)} }
 
-// readBounded reads all of r, and hashes what has come while it reads on.
-func readBounded(r io.Reader, declared, limit int64) (c content, err error) {
+// readBounded reads all of r, and has what has come hashed and looked at while it
+// reads on.
+func readBounded(r io.Reader, declared, limit int64, preview engine.Preview) (c content, err error) {
 	h := newHasher()
 	defer func() { c.hash = h.sum() }()
-	c.bytes, err = readAll(r, declared, limit, h)
+	if preview == nil {
+		c.bytes, err = readAll(r, declared, limit, h.show)
+		return c, err
+	}
+	defer preview.End()
+	c.bytes, err = readAll(r, declared, limit, func(arrived []byte) {
+		h.show(arrived)
+		preview.Show(arrived)
+	})
 	return c, err
 }
 
-// readAll makes room for what is declared if that is within the limit.
-func readAll(r io.Reader, declared, limit int64, seen hasher) ([]byte, error) {
+// readAll makes room for what is declared if that is within the limit. It shows what
+// has come, which stays as it is.
+func readAll(r io.Reader, declared, limit int64, show func(arrived []byte)) ([]byte, error) {
 	// One byte more sees the end without growing.
 	buf := make([]byte, 0, min(declared, limit)+1)
 	for {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
-		seen.chunks <- buf[len(buf)-n:]
+		show(buf)
 		switch {
 		case int64(len(buf)) > limit:
 			return nil, bomb(limit)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"unicode/utf8"
+
+	"wasmwhisk/engine"
 )
 
 // IntakeBase64 is [Intake] for the code of an init request, whatever its field
@@ -14,6 +16,10 @@ import (
 // It allocates no more than the decoded code, and nothing for code past the
 // limit.
 func IntakeBase64(code string, limits Limits) (Action, error) {
+	return intakeBase64(code, limits, nil)
+}
+
+func intakeBase64(code string, limits Limits, preview engine.Preview) (Action, error) {
 	limits = limits.withDefaults()
 	text := strings.TrimSpace(code)
 	if text == "" {
@@ -29,7 +35,7 @@ func IntakeBase64(code string, limits Limits) (Action, error) {
 	if err != nil {
 		return Action{}, notBase64(text, err)
 	}
-	return Intake(decoded, limits)
+	return intake(decoded, limits, preview)
 }
 
 // longestText leaves room for line breaks: CR LF after 64 characters are 1/32.

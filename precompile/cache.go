@@ -154,18 +154,19 @@ func newCache(dir string, p engine.Precompiler, config CacheConfig, d disk) (*Ca
 // and where there is no place for them.
 func Uncached(r engine.WasmRuntime) *Cache { return &Cache{runtime: r} }
 
-// Module gives the module of a binary and tells where it came from. The hash
-// is the SHA-256 of the binary. Callers should not ask for one module twice at
-// the same time: both would compile it.
+// Module gives the module of an action's binary, by that and its hash, and tells
+// where it came from. Callers should not ask for one module twice at the same time:
+// both would compile it.
 //
 // The binary may be nil, see [Cache.Intake]. The error is [ErrBinaryNeeded] if it
 // is and there is no artefact, that of compiling, or context.Cause(ctx); a disk
 // that fails is none.
-func (c *Cache) Module(ctx context.Context, binary []byte, hash [sha256.Size]byte) (engine.Module, Origin, error) {
+func (c *Cache) Module(ctx context.Context, action Action) (engine.Module, Origin, error) {
+	binary := action.Binary
 	if c.precompiler == nil || binary != nil && len(binary) < c.smallBinary {
 		return c.compile(ctx, binary)
 	}
-	key := c.key(hash)
+	key := c.key(action.Hash)
 	m, err := c.load(ctx, key)
 	if m != nil || err != nil {
 		return m, Loaded, err
@@ -173,7 +174,7 @@ func (c *Cache) Module(ctx context.Context, binary []byte, hash [sha256.Size]byt
 	if binary == nil {
 		return nil, Compiled, ErrBinaryNeeded
 	}
-	if m := c.interpret(ctx, binary, key); m != nil {
+	if m := c.interpret(ctx, action, key); m != nil {
 		return m, Interpreted, nil
 	}
 	return c.compileAndStore(ctx, binary, key)

@@ -117,7 +117,7 @@ func binaryNo(n int) []byte {
 // ask has the cache give a module and checks that it is the right one.
 func ask(t testing.TB, c *Cache, binary []byte) Origin {
 	t.Helper()
-	m, origin, err := c.Module(t.Context(), binary, sha256.Sum256(binary))
+	m, origin, err := c.Module(t.Context(), Action{Binary: binary, Hash: sha256.Sum256(binary)})
 	require.NoError(t, err)
 	require.Equal(t, codeOf(binary), m.(fakeModule).code, "code of the module")
 	return origin
@@ -229,7 +229,7 @@ func TestInvalidBinary(t *testing.T) {
 	dir, fake := t.TempDir(), newFake()
 	c := openCache(t, dir, fake, CacheConfig{})
 	binary := append([]byte("invalid"), make([]byte, SmallBinary)...)
-	_, _, err := c.Module(t.Context(), binary, sha256.Sum256(binary))
+	_, _, err := c.Module(t.Context(), Action{Binary: binary, Hash: sha256.Sum256(binary)})
 	require.ErrorIs(t, err, errInvalid)
 	require.Zero(t, fake.compiled.Load(), "compiled again what was invalid")
 	requireEmpty(t, dir)
@@ -244,12 +244,12 @@ func TestCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)
 	binary := binaryNo(1)
-	_, _, err := c.Module(ctx, binary, sha256.Sum256(binary))
+	_, _, err := c.Module(ctx, Action{Binary: binary, Hash: sha256.Sum256(binary)})
 	require.ErrorIs(t, err, cause)
 	requireEmpty(t, dir)
 
 	ask(t, c, binary)
-	_, _, err = c.Module(ctx, binary, sha256.Sum256(binary))
+	_, _, err = c.Module(ctx, Action{Binary: binary, Hash: sha256.Sum256(binary)})
 	require.ErrorIs(t, err, cause, "while loading")
 	require.Equal(t, Loaded, ask(t, c, binary), "a canceled load is not the artefact's fault")
 	require.Zero(t, c.Stats().Failures)
@@ -697,7 +697,7 @@ func hammerCache(t *testing.T, dir string, rounds int) {
 		wg.Go(func() {
 			for i := range rounds {
 				binary := binaryNo((i*7 + worker) % 16)
-				m, _, err := c.Module(context.Background(), binary, sha256.Sum256(binary))
+				m, _, err := c.Module(context.Background(), Action{Binary: binary, Hash: sha256.Sum256(binary)})
 				if !assert.NoError(t, err) || !assert.Equal(t, codeOf(binary), m.(fakeModule).code) {
 					return
 				}

@@ -6,9 +6,10 @@ import "crypto/sha256"
 type hasher struct {
 	chunks chan<- []byte // in order; they must stay as they are
 	hash   <-chan [sha256.Size]byte
+	shown  int // bytes
 }
 
-func newHasher() hasher {
+func newHasher() *hasher {
 	chunks, hash := make(chan []byte, 16), make(chan [sha256.Size]byte, 1)
 	go func() {
 		h := sha256.New()
@@ -17,11 +18,17 @@ func newHasher() hasher {
 		}
 		hash <- [sha256.Size]byte(h.Sum(nil))
 	}()
-	return hasher{chunks, hash}
+	return &hasher{chunks: chunks, hash: hash}
+}
+
+// show has it hash what it was not shown yet of what has arrived.
+func (h *hasher) show(arrived []byte) {
+	h.chunks <- arrived[h.shown:]
+	h.shown = len(arrived)
 }
 
 // sum ends the goroutine.
-func (h hasher) sum() [sha256.Size]byte {
+func (h *hasher) sum() [sha256.Size]byte {
 	close(h.chunks)
 	return <-h.hash
 }

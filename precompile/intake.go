@@ -14,6 +14,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 
+	"wasmwhisk/engine"
 	"wasmwhisk/engine/abi"
 )
 
@@ -68,6 +69,9 @@ type Action struct {
 
 	// upload tells the upload from all others, see [Cache.Intake].
 	upload uploadID
+
+	// preview was shown the binary as it was unpacked; nil for none.
+	preview engine.Preview
 }
 
 // Manifest is what the author says about an action, in manifest.json at the top
@@ -86,7 +90,10 @@ type Manifest struct {
 //
 // In an archive the module is action.wasm, else main.wasm or exec if they hold
 // one, else the only *.wasm, else the first entry.
-func Intake(code []byte, limits Limits) (Action, error) {
+func Intake(code []byte, limits Limits) (Action, error) { return intake(code, limits, nil) }
+
+// intake shows the module to a preview, if there is one.
+func intake(code []byte, limits Limits, preview engine.Preview) (Action, error) {
 	limits = limits.withDefaults()
 	if len(code) == 0 {
 		return Action{}, ErrNoCode
@@ -94,17 +101,17 @@ func Intake(code []byte, limits Limits) (Action, error) {
 	if int64(len(code)) > limits.CodeBytes {
 		return Action{}, tooLarge("the code", int64(len(code)), limits.CodeBytes)
 	}
-	action, err := unwrap(code, limits)
+	action, err := unwrap(code, limits, preview)
 	if err != nil {
 		return Action{}, err
 	}
 	return action, nil
 }
 
-func unwrap(code []byte, limits Limits) (Action, error) {
+func unwrap(code []byte, limits Limits, preview engine.Preview) (Action, error) {
 	switch {
 	case isZip(code):
-		return intakeZip(code, limits)
+		return intakeZip(code, limits, preview)
 	case isGzip(code):
 		return intakeGzip(code, limits)
 	case isTar(code):

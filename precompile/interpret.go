@@ -29,7 +29,7 @@ func newInterpreter(e engine.Interpreter) *interpreter {
 }
 
 // module gives a module of a binary, nil if it is better to wait for the compiler.
-func (i *interpreter) module(ctx context.Context, binary []byte) engine.Snapshotter {
+func (i *interpreter) module(ctx context.Context, binary []byte, preview engine.Preview) engine.Snapshotter {
 	if i == nil || light(binary) || i.full() {
 		return nil
 	}
@@ -39,12 +39,20 @@ func (i *interpreter) module(ctx context.Context, binary []byte) engine.Snapshot
 		return nil
 	}
 	defer func() { <-i.turns }()
-	m, err := i.engine.Interpret(ctx, binary)
+	m, err := i.engine.Interpret(ctx, binary, preview)
 	if err != nil {
 		return nil // the compiler knows better what is wrong, if anything is
 	}
 	i.add(m.Size())
 	return m
+}
+
+// preview gives one for an upload that may have to be interpreted, or nil.
+func (i *interpreter) preview() engine.Preview {
+	if i == nil || i.full() {
+		return nil
+	}
+	return i.engine.Preview()
 }
 
 func (i *interpreter) full() bool {
@@ -71,14 +79,14 @@ type stopgap struct {
 var _ engine.Provisional = (*stopgap)(nil)
 
 // interpret gives a module of a binary at once, nil if there is none to be had.
-func (c *Cache) interpret(ctx context.Context, binary []byte, key string) engine.Module {
-	m := c.interpreter.module(ctx, binary)
+func (c *Cache) interpret(ctx context.Context, action Action, key string) engine.Module {
+	m := c.interpreter.module(ctx, action.Binary, action.preview)
 	if m == nil {
 		return nil
 	}
 	c.count(func(s *CacheStats) { s.Interpreted++ })
 	c.expectUpload(key)
-	return &stopgap{Snapshotter: m, cache: c, binary: binary, key: key}
+	return &stopgap{Snapshotter: m, cache: c, binary: action.Binary, key: key}
 }
 
 func (s *stopgap) Final(ctx context.Context) (engine.Module, error) {

@@ -26,7 +26,7 @@ func interpreting(t testing.TB, dir string, config ChildConfig) *Cache {
 // provisional asks a cache for a module that must stand in for another.
 func provisional(t testing.TB, c *Cache, binary []byte) engine.Provisional {
 	t.Helper()
-	m, origin, err := c.Module(t.Context(), binary, sha256.Sum256(binary))
+	m, origin, err := c.Module(t.Context(), Action{Binary: binary, Hash: sha256.Sum256(binary)})
 	require.NoError(t, err)
 	require.Equal(t, Interpreted, origin)
 	return m.(engine.Provisional)
@@ -55,11 +55,81 @@ func TestInterpretedUntilCompiled(t *testing.T) {
 	known, err := restarted.Intake(code, Limits{})
 	require.NoError(t, err)
 	require.Nil(t, known.Binary, "the upload was remembered when the artefact was there")
-	again, origin, err := restarted.Module(t.Context(), nil, known.Hash)
+	again, origin, err := restarted.Module(t.Context(), known)
 	require.NoError(t, err)
 	assert.Equal(t, Loaded, origin)
 	assert.Equal(t, want, run(t, again))
 	require.NoError(t, again.Close(t.Context()))
+}
+
+// watched is an interpreter whose previews are watched.
+type watched struct {
+	engine.Interpreter
+	t       testing.TB
+	preview *watchedPreview
+	given   engine.Preview // to Interpret
+}
+
+func (w *watched) Preview() engine.Preview {
+	w.preview = &watchedPreview{Preview: w.Interpreter.Preview(), t: w.t}
+	return w.preview
+}
+
+func (w *watched) Interpret(ctx context.Context, binary []byte, p engine.Preview) (engine.Snapshotter, error) {
+	w.given = p
+	return w.Interpreter.Interpret(ctx, binary, p)
+}
+
+type watchedPreview struct {
+	engine.Preview
+	t     testing.TB
+	shown []byte
+	ended bool
+}
+
+func (p *watchedPreview) Show(arrived []byte) {
+	require.False(p.t, p.ended)
+	require.True(p.t, len(p.shown) == 0 || &p.shown[0] == &arrived[0])
+	require.GreaterOrEqual(p.t, len(arrived), len(p.shown))
+	p.shown = arrived
+	p.Preview.Show(arrived)
+}
+
+func (p *watchedPreview) End() {
+	p.ended = true
+	p.Preview.End()
+}
+
+// What is large enough to be interpreted is looked at while it is unpacked.
+func TestLargeUploadIsPreviewed(t *testing.T) {
+	t.Parallel()
+	c := interpreting(t, t.TempDir(), ChildConfig{})
+	w := &watched{Interpreter: c.interpreter.engine, t: t}
+	c.interpreter.engine = w
+	zipped := func(binary []byte) []byte { return zipOf(t, file{name: entryName, content: string(binary)}) }
+	text := base64.StdEncoding.EncodeToString
+
+	_, err := c.Intake(text(zipped(functions(800))), Limits{})
+	require.NoError(t, err)
+	require.Empty(t, w.preview.shown, "less than %d bytes", previewBytes)
+
+	binary := functions(20_000)
+	require.Greater(t, len(binary), previewBytes)
+	action, err := c.Intake(text(zipped(binary)), Limits{})
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(binary, w.preview.shown))
+	require.True(t, w.preview.ended)
+	m, origin, err := c.Module(t.Context(), action)
+	require.NoError(t, err)
+	require.Equal(t, Interpreted, origin)
+	require.Same(t, w.preview, w.given)
+	require.NoError(t, m.Close(t.Context()))
+
+	damaged := zipped(functions(20_001))
+	damaged[len(damaged)/2] ^= 1
+	_, err = c.Intake(text(damaged), Limits{})
+	require.Error(t, err)
+	require.True(t, w.preview.ended)
 }
 
 // What happens to a compilation is the final module's error, whether it could be
@@ -71,7 +141,7 @@ func TestInterpretedInVain(t *testing.T) {
 			t.Parallel()
 			c := interpreting(t, t.TempDir(), ChildConfig{Time: time.Second, MemoryBytes: 1 << 30})
 			c.smallBinary = 0
-			m, _, err := c.Module(t.Context(), bomb, sha256.Sum256(bomb))
+			m, _, err := c.Module(t.Context(), Action{Binary: bomb, Hash: sha256.Sum256(bomb)})
 			if first, ok := m.(engine.Provisional); ok {
 				_, err = first.Final(t.Context())
 				require.NoError(t, first.Close(t.Context()))
@@ -89,8 +159,8 @@ func TestInterpretedInVain(t *testing.T) {
 func TestManyLocalsAreNotInterpreted(t *testing.T) {
 	t.Parallel()
 	c := interpreting(t, t.TempDir(), ChildConfig{})
-	require.Nil(t, c.interpreter.module(t.Context(), oneFunction(5000, repeat(300, 0x02, 0x40, 0x0b))), "in one function")
-	require.Nil(t, c.interpreter.module(t.Context(), manyLocals(4000, 5000)), "together")
+	require.Nil(t, c.interpreter.module(t.Context(), oneFunction(5000, repeat(300, 0x02, 0x40, 0x0b)), nil), "in one function")
+	require.Nil(t, c.interpreter.module(t.Context(), manyLocals(4000, 5000), nil), "together")
 }
 
 // manyLocals is a module of functions that do nothing but declare locals.
@@ -123,7 +193,7 @@ func TestInterpreterIsFull(t *testing.T) {
 	c := interpreting(t, t.TempDir(), ChildConfig{})
 	c.interpreter.add(interpretedBytes)
 	binary := functions(800)
-	m, origin, err := c.Module(t.Context(), binary, sha256.Sum256(binary))
+	m, origin, err := c.Module(t.Context(), Action{Binary: binary, Hash: sha256.Sum256(binary)})
 	require.NoError(t, err)
 	assert.Equal(t, Compiled, origin)
 	require.NoError(t, m.Close(t.Context()))

@@ -53,7 +53,7 @@ func intakeGzip(code []byte, limits Limits) (Action, error) {
 }
 
 func intakeSingle(r io.Reader, packed int64, limits Limits) (Action, error) {
-	binary, err := readBounded(r, 4*packed, min(limits.BinaryBytes, limits.unpacked(packed)))
+	binary, err := readBounded(r, 4*packed, min(limits.BinaryBytes, limits.unpacked(packed)), nil)
 	if err != nil {
 		return Action{}, corrupt(err)
 	}
@@ -65,7 +65,7 @@ func intakeTar(src tarSource, limits Limits) (Action, error) {
 	if err != nil {
 		return Action{}, corrupt(err)
 	}
-	return a.action()
+	return a.action(nil)
 }
 
 func listTar(src tarSource, limits Limits) (*archive, error) {

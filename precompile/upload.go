@@ -46,7 +46,7 @@ func (c *Cache) Intake(code string, limits Limits) (Action, error) {
 	if r, err := c.recall(id); err == nil {
 		return Action{Hash: r.Hash, Manifest: r.Manifest, upload: id}, nil
 	}
-	action, err := IntakeBase64(code, limits)
+	action, err := intakeBase64(code, limits, c.interpreter.preview())
 	if err == nil && len(action.Binary) >= c.smallBinary {
 		action.upload = id
 	}
@@ -61,6 +61,7 @@ func (c *Cache) Remember(action Action) {
 		return
 	}
 	key := c.key(action.Hash)
+	action.preview = nil // has been used if it was needed
 	if c.await(key, action) {
 		return
 	}

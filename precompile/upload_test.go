@@ -35,7 +35,7 @@ func initialize(t testing.TB, c *Cache, code string) (Action, Origin) {
 	require.NoError(t, err)
 	require.Equal(t, want.Hash, action.Hash)
 	require.Equal(t, want.Manifest, action.Manifest)
-	m, origin, err := c.Module(t.Context(), action.Binary, action.Hash)
+	m, origin, err := c.Module(t.Context(), action)
 	require.NoError(t, err)
 	require.Equal(t, codeOf(want.Binary), m.(fakeModule).code)
 	c.Remember(action)
@@ -81,10 +81,10 @@ func TestUploadWithoutArtefact(t *testing.T) {
 	require.NoError(t, os.RemoveAll(filepath.Join(c.dir, c.key(action.Hash))))
 	action, err = c.Intake(code, Limits{})
 	require.NoError(t, err)
-	_, _, err = c.Module(t.Context(), action.Binary, action.Hash)
+	_, _, err = c.Module(t.Context(), action)
 	require.ErrorIs(t, err, ErrBinaryNeeded)
 
-	_, _, err = Uncached(newFake()).Module(t.Context(), nil, action.Hash)
+	_, _, err = Uncached(newFake()).Module(t.Context(), Action{Binary: nil, Hash: action.Hash})
 	require.ErrorIs(t, err, ErrBinaryNeeded)
 }
 
@@ -115,7 +115,7 @@ func TestUploadsAreBounded(t *testing.T) {
 	c.maxUploads = 3
 	action, err := c.Intake(uploadNo(t, 0), Limits{})
 	require.NoError(t, err)
-	_, _, err = c.Module(t.Context(), action.Binary, action.Hash)
+	_, _, err = c.Module(t.Context(), action)
 	require.NoError(t, err)
 	for n := range 3 * scanEvery { // of one module
 		action.upload = sha256.Sum256([]byte{byte(n)})

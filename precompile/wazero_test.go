@@ -83,7 +83,7 @@ func TestWazeroThroughTheCache(t *testing.T) {
 	binary, dir := functions(200), t.TempDir()
 	hash := sha256.Sum256(binary)
 	ask := func(c *Cache) (uint64, Origin) {
-		m, origin, err := c.Module(t.Context(), binary, hash)
+		m, origin, err := c.Module(t.Context(), Action{Binary: binary, Hash: hash})
 		require.NoError(t, err)
 		defer m.Close(t.Context())
 		return run(t, m), origin
@@ -115,7 +115,7 @@ func fillDisk(t *testing.T, dir string) {
 	binary := functions(400)
 	c := wazeroCache(t, dir)
 	for range 2 {
-		m, origin, err := c.Module(t.Context(), binary, sha256.Sum256(binary))
+		m, origin, err := c.Module(t.Context(), Action{Binary: binary, Hash: sha256.Sum256(binary)})
 		require.NoError(t, err)
 		require.Equal(t, Compiled, origin)
 		run(t, m)
@@ -151,14 +151,14 @@ func BenchmarkSmallBinary(b *testing.B) {
 				b.StopTimer()
 				c := wazeroCache(b, b.TempDir())
 				b.StartTimer()
-				_, _, err := c.Module(b.Context(), binary, hash)
+				_, _, err := c.Module(b.Context(), Action{Binary: binary, Hash: hash})
 				require.NoError(b, err)
 			}
 		})
 		b.Run(fmt.Sprintf("%d/load", len(binary)), func(b *testing.B) {
 			c := wazeroCache(b, b.TempDir())
 			for b.Loop() {
-				m, _, err := c.Module(b.Context(), binary, hash)
+				m, _, err := c.Module(b.Context(), Action{Binary: binary, Hash: hash})
 				require.NoError(b, err)
 				b.StopTimer()
 				m.Close(b.Context())
@@ -197,7 +197,7 @@ func timeInit(b *testing.B, c *Cache, code string, want Origin) time.Duration {
 	began := time.Now()
 	action, err := c.Intake(code, Limits{})
 	require.NoError(b, err)
-	m, origin, err := c.Module(b.Context(), action.Binary, action.Hash)
+	m, origin, err := c.Module(b.Context(), action)
 	took := time.Since(began)
 	require.NoError(b, err)
 	require.Equal(b, want, origin)

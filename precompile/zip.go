@@ -10,16 +10,18 @@ import (
 	"slices"
 
 	"github.com/klauspost/compress/flate"
+
+	"wasmwhisk/engine"
 )
 
 // entryName is the module's entry in the archives that we write, and the first
 // that we look for.
 const entryName = "action.wasm"
 
-func intakeZip(code []byte, limits Limits) (Action, error) {
+func intakeZip(code []byte, limits Limits, preview engine.Preview) (Action, error) {
 	a, err := listZip(code, limits)
 	if err == nil {
-		return a.action()
+		return a.action(preview)
 	}
 	if at, ok := mangled(code); ok {
 		return Action{}, refuse(FaultArchive, damaged, at)

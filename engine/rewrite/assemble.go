@@ -63,7 +63,7 @@ func (w *rewriter) rewrite() error {
 // analyse looks at all that there is before anything is changed but bounds.
 func (w *rewriter) analyse() (*graph, error) {
 	graph := newGraph(w.m)
-	bodies, found, err := w.m.scanCode(graph)
+	bodies, found, err := w.m.scanCode(graph, w.o.Preview)
 	if err != nil {
 		return nil, err
 	}

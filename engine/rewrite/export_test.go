@@ -36,3 +36,16 @@ func join(sections []section) []byte {
 	}
 	return out
 }
+
+// Wait returns when a preview has seen all that there is to see.
+func (p *Preview) Wait() { <-p.done }
+
+// Seen is how many functions a preview knows all of.
+func (p *Preview) Seen() (n int) {
+	for i := range p.bodies {
+		if p.bodies[i].scanned {
+			n++
+		}
+	}
+	return n
+}

@@ -14,6 +14,8 @@ type Options struct {
 	StackBytes    uint32 // native stack that the guard allows; 0: [DefaultStackBytes]
 	Hold          bool   // with Guard: have commands such that they can be held where they read, see [Result]
 	Capture       bool   // export mutable globals; take data and start function out, see [Result]
+
+	Preview *Preview // was shown the binary in question, in the same memory; nil: nobody was
 }
 
 const (

@@ -26,7 +26,16 @@ type body struct {
 	bulk    bool // has instructions whose time depends on an operand
 	bound   bool // has instructions that only the module's own functions can have
 
-	deep bool // checks the stack; set by the graph
+	deep    bool // checks the stack; set by the graph
+	scanned bool // all of this is known
+}
+
+// unscanned is how many bytes the first pass has before it.
+func (b *body) unscanned() int {
+	if b.scanned {
+		return 0
+	}
+	return len(b.buf)
 }
 
 // Shape tells functions apart by their instructions without what those name. What
@@ -98,12 +107,12 @@ func either(a, b []bool) []bool {
 	return a
 }
 
-// scanCode makes the first pass over the code section.
-func (m *module) scanCode(g *graph) ([]body, *findings, error) {
+// scanCode makes the first pass over the code section, as far as a preview has not.
+func (m *module) scanCode(g *graph, seen *Preview) ([]body, *findings, error) {
 	bodies, unread := m.readBodies()
+	found := seen.adopt(bodies)
 	shares := m.shares(g, bodies)
 	beside(shares, (*share).scanAll)
-	found := &findings{}
 	for _, s := range shares {
 		if s.err != nil {
 			return nil, nil, s.err
@@ -111,7 +120,7 @@ func (m *module) scanCode(g *graph) ([]body, *findings, error) {
 		found.add(&s.found)
 	}
 	m.taken = either(m.taken, found.refs)
-	return bodies, found, unread
+	return bodies, &found, unread
 }
 
 // readBodies finds where bodies begin and end, as many as there are before an
@@ -151,14 +160,14 @@ const shareBytes = 256 << 10
 func (m *module) shares(g *graph, bodies []body) []*share {
 	size := 0
 	for i := range bodies {
-		size += len(bodies[i].buf)
+		size += bodies[i].unscanned()
 	}
 	n := min(runtime.GOMAXPROCS(0), 1+size/shareBytes)
 	var shares []*share
 	for begin := 0; begin < len(bodies); {
 		end := begin
 		for taken := 0; end < len(bodies) && taken <= size/n; end++ {
-			taken += len(bodies[end].buf)
+			taken += bodies[end].unscanned()
 		}
 		s := &share{bodies: bodies[begin:end], first: m.imports() + uint32(begin)}
 		s.m, s.graph = m, g
@@ -199,7 +208,9 @@ func (s *share) scanAll() {
 		if s.err != nil {
 			return
 		}
-		s.scan(&s.bodies[i], s.m.typeOf(s.first+uint32(i)))
+		if b := &s.bodies[i]; !b.scanned {
+			s.scan(b, s.m.typeOf(s.first+uint32(i)))
+		}
 	}
 }
 
@@ -254,6 +265,7 @@ func (s *scanner) finishBody() {
 	s.body.callees = slices.Clip(s.callees)
 	s.body.edits = slices.Clip(s.edits)
 	s.body.frame = s.frames.bytes()
+	s.body.scanned = s.err == nil
 }
 
 func (s *scanner) instruction() {

@@ -320,15 +320,22 @@ func (r *reader) body() {
 	if r.pos-start > maxBody {
 		r.fail("function of %d bytes exceeds the limit of %d", r.pos-start, maxBody)
 	}
+	code.walkLocals()
+	r.adopt(code)
+}
+
+// walkLocals walks over the locals that begin a body, and tells whether they are in
+// order.
+func (r *reader) walkLocals() bool {
 	var locals uint64
-	code.vector("kinds of locals", math.MaxUint32, func() {
-		locals += uint64(code.u32())
-		code.valueType()
+	r.vector("kinds of locals", math.MaxUint32, func() {
+		locals += uint64(r.u32())
+		r.valueType()
 		if locals > maxLocals {
-			code.fail("%d locals exceed the limit of %d", locals, maxLocals)
+			r.fail("%d locals exceed the limit of %d", locals, maxLocals)
 		}
 	})
-	r.adopt(code)
+	return r.err == nil
 }
 
 // custom walks over the names that engines read for their stack traces.

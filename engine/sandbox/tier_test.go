@@ -38,7 +38,7 @@ func newTiered(t testing.TB, binary []byte) *tiered {
 	t.Helper()
 	rt, err := wazero.NewCompiler(t.Context(), engine.Config{HostFuncs: sandbox.HostFuncs(), CheckResets: true})
 	require.NoError(t, err)
-	first, err := rt.Interpret(t.Context(), binary)
+	first, err := rt.Interpret(t.Context(), binary, nil)
 	require.NoError(t, err)
 	p := &tiered{t: t, comes: make(chan error, 1)}
 	p.Program = sandbox.NewProgram(standIn{first, func(ctx context.Context) (engine.Module, error) {

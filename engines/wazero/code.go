@@ -31,8 +31,10 @@ func prepare(binary []byte, config engine.Config) (code, error) {
 }
 
 // prepareParts rewrites a binary for the interpreter, function by function.
-func (r *Runtime) prepareParts(binary []byte) (code, error) {
-	p, err := rewrite.Split(binary, options(r.config))
+func (r *Runtime) prepareParts(binary []byte, seen engine.Preview) (code, error) {
+	o := options(r.config)
+	o.Preview, _ = seen.(*rewrite.Preview)
+	p, err := rewrite.Split(binary, o)
 	if err != nil {
 		return code{}, &engine.InvalidModuleError{Err: err}
 	}

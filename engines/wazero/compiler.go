@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engine/rewrite"
 )
 
 // Compiler implements [engine.Precompiler]: it turns modules into machine code
@@ -84,12 +85,12 @@ func (c *Compiler) Load(ctx context.Context, binary []byte, dir string) (engine.
 
 // Interpret works in a runtime of its own. What is not run soon is validated
 // beside.
-func (c *Compiler) Interpret(ctx context.Context, binary []byte) (engine.Snapshotter, error) {
+func (c *Compiler) Interpret(ctx context.Context, binary []byte, seen engine.Preview) (engine.Snapshotter, error) {
 	r, err := c.interpreter.get()
 	if err != nil {
 		return nil, fmt.Errorf("open interpreter: %w", err)
 	}
-	code, err := r.prepareParts(binary)
+	code, err := r.prepareParts(binary, seen)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +104,9 @@ func (c *Compiler) Interpret(ctx context.Context, binary []byte) (engine.Snapsho
 	m.valid = valid
 	return m, nil
 }
+
+// Preview is of the rewriter's first pass.
+func (c *Compiler) Preview() engine.Preview { return rewrite.NewPreview() }
 
 func (c *Compiler) Close(ctx context.Context) error {
 	return errors.Join(c.loader.close(ctx), c.interpreter.close(ctx), c.Runtime.Close(ctx))

@@ -22,7 +22,7 @@ func NewInParts(ctx context.Context, config engine.Config) (InParts, error) {
 }
 
 func (r InParts) Compile(ctx context.Context, binary []byte) (engine.Module, error) {
-	m, err := r.compiler.Interpret(ctx, binary)
+	m, err := r.compiler.Interpret(ctx, binary, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func interpret(t *testing.T, binary []byte) engine.Snapshotter {
 	c, err := wazeroengine.NewCompiler(t.Context(), engine.Config{})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, c.Close(context.WithoutCancel(t.Context()))) })
-	m, err := c.Interpret(t.Context(), binary)
+	m, err := c.Interpret(t.Context(), binary, nil)
 	require.NoError(t, err)
 	return m
 }

@@ -14,15 +14,15 @@ import (
 	"wasmwhisk/precompile"
 )
 
-// Modules gives the module of a binary, whose SHA-256 is hash, and tells where
-// it came from. A *precompile.Cache is one.
+// Modules gives the module of an action that was taken in, and tells where it came
+// from. A *precompile.Cache is one.
 type Modules interface {
-	Module(ctx context.Context, binary []byte, hash [32]byte) (engine.Module, precompile.Origin, error)
+	Module(ctx context.Context, taken precompile.Action) (engine.Module, precompile.Origin, error)
 }
 
 // Uploads is implemented by [Modules] that know uploads which they have seen. A
 // *precompile.Cache does. An action that Intake gives may be without its binary;
-// Module is given nil then, and answers [precompile.ErrBinaryNeeded] if it has
+// Module then answers [precompile.ErrBinaryNeeded] if it has
 // to compile.
 type Uploads interface {
 	Intake(code string, limits precompile.Limits) (precompile.Action, error)
@@ -157,7 +157,7 @@ func (m *Maker) module(ctx context.Context, code string, taken precompile.Action
 	defer since(time.Now(), &trial.Module)
 	origin := make(chan precompile.Origin, 1)
 	ref, err := m.config.Pool.Get(ctx, pool.Key(taken.Hash), func(ctx context.Context) (engine.Module, error) {
-		module, from, err := m.config.Modules.Module(ctx, taken.Binary, taken.Hash)
+		module, from, err := m.config.Modules.Module(ctx, taken)
 		if errors.Is(err, precompile.ErrBinaryNeeded) {
 			module, from, err = m.unpacked(ctx, code, taken)
 		}
@@ -174,7 +174,7 @@ func (m *Maker) unpacked(ctx context.Context, code string, known precompile.Acti
 	if err != nil {
 		return nil, precompile.Compiled, err
 	}
-	return m.config.Modules.Module(ctx, binary, known.Hash)
+	return m.config.Modules.Module(ctx, precompile.Action{Binary: binary, Hash: known.Hash})
 }
 
 // binary is that of code that is known.

@@ -24,8 +24,8 @@ import (
 // compiler gives the invoker its modules without a cache.
 type compiler struct{ engine.WasmRuntime }
 
-func (c compiler) Module(ctx context.Context, binary []byte, _ [32]byte) (engine.Module, precompile.Origin, error) {
-	m, err := c.Compile(ctx, binary)
+func (c compiler) Module(ctx context.Context, action precompile.Action) (engine.Module, precompile.Origin, error) {
+	m, err := c.Compile(ctx, action.Binary)
 	return m, precompile.Compiled, err
 }
 

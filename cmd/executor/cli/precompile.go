@@ -230,7 +230,7 @@ func (p *packer) manifest(m precompile.Manifest) precompile.Manifest {
 // compile checks all that /init would, as if every capability were granted.
 func (p *packer) compile(ctx context.Context, action precompile.Action, manifest precompile.Manifest, report *packed) error {
 	began := time.Now()
-	module, origin, err := p.cache.Module(ctx, action.Binary, action.Hash)
+	module, origin, err := p.cache.Module(ctx, action)
 	if err != nil {
 		return err
 	}
