@@ -42,6 +42,10 @@ fmt:
 bench pattern=".":
     go test -run '^$' -bench '{{ pattern }}' -benchmem -count 10 ./...
 
+# The profile that the compiler optimises the executor by.
+profile:
+    .ci/run profile
+
 # Each fuzz target for a while.
 fuzz time="10s":
     FUZZTIME={{ time }} .ci/run fuzz

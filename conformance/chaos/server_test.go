@@ -17,7 +17,7 @@ import (
 func program(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "executor")
-	said, err := exec.CommandContext(t.Context(), "go", "build", "-o", file, "wasmwhisk/cmd/executor").CombinedOutput()
+	said, err := exec.CommandContext(t.Context(), "go", "build", "-pgo=off", "-o", file, "wasmwhisk/cmd/executor").CombinedOutput()
 	require.NoError(t, err, "%s", said)
 	return file
 }

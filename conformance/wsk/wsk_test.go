@@ -25,7 +25,7 @@ func TestWsk(t *testing.T) {
 	wsk := client(t)
 	dir := t.TempDir()
 	server := filepath.Join(dir, "executor")
-	run(t, command(t, "go", "build", "-o", server, "wasmwhisk/cmd/executor"))
+	run(t, command(t, "go", "build", "-pgo=off", "-o", server, "wasmwhisk/cmd/executor"))
 	guests := map[string]string{"add": guest(t, dir, "add"), "hello": guest(t, dir, "hello")}
 
 	testscript.Run(t, testscript.Params{

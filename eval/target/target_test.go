@@ -53,7 +53,7 @@ var executor = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	program := filepath.Join(dir, "executor")
-	said, err := exec.Command("go", "build", "-o", program, "wasmwhisk/cmd/executor").CombinedOutput()
+	said, err := exec.Command("go", "build", "-pgo=off", "-o", program, "wasmwhisk/cmd/executor").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build executor: %w: %s", err, said)
 	}
