@@ -5,36 +5,6 @@ import (
 	"slices"
 )
 
-// A segment is a data segment of a binary.
-type segment struct {
-	passive  bool
-	constant bool // its offset is a plain number
-	memory   uint32
-	offset   uint32
-	content  []byte
-}
-
-func (m *module) readData(r *reader) {
-	n := r.count("data segments", maxDataSegments)
-	m.data = make([]segment, n)
-	for i := range m.data {
-		s := &m.data[i]
-		switch r.u32() {
-		case 1:
-			s.passive = true
-		case 2:
-			s.memory = r.u32()
-		}
-		if !s.passive {
-			s.offset, s.constant = r.constant()
-		}
-		s.content = r.name()
-		if r.err != nil {
-			return
-		}
-	}
-}
-
 // capture takes the start function and the active data out of the module.
 func (w *rewriter) capture() {
 	if w.result.Uncaptured = w.uncapturable(); w.result.Uncaptured != "" {
@@ -146,11 +116,15 @@ func partAt(parts []Segment, offset uint32) int {
 func extents(segments []segment) []Segment {
 	type extent struct{ begin, end uint64 }
 	covered := make([]extent, len(segments))
+	sorted, last := true, uint64(0) // as compilers write them
 	for i := range segments {
 		begin := uint64(segments[i].offset)
 		covered[i] = extent{begin, begin + uint64(len(segments[i].content))}
+		sorted, last = sorted && begin >= last, begin
 	}
-	slices.SortFunc(covered, func(a, b extent) int { return cmp.Compare(a.begin, b.begin) })
+	if !sorted {
+		slices.SortFunc(covered, func(a, b extent) int { return cmp.Compare(a.begin, b.begin) })
+	}
 	var parts []Segment
 	for i := 0; i < len(covered); {
 		begin, end := covered[i].begin, covered[i].begin

@@ -52,7 +52,7 @@ func (m *module) importList() (list []Import) {
 	if r == nil {
 		return nil
 	}
-	r.tables = new([]uint32)
+	r.seen = new(seen)
 	r.vector("imports", maxDefinitions, func() {
 		i := Import{Module: string(r.name()), Name: string(r.name())}
 		start := r.pos

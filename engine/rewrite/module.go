@@ -59,7 +59,6 @@ func decode(binary []byte) (*module, error) {
 		{globalSection, m.readGlobals},
 		{exportSection, m.readExports},
 		{elemSection, func(r *reader) { m.elements = r.u32() }},
-		{dataSection, m.readData},
 	} {
 		if r := m.reader(read.id); r != nil {
 			read.content(r)
@@ -67,6 +66,9 @@ func decode(binary []byte) (*module, error) {
 				return nil, r.err
 			}
 		}
+	}
+	if s := m.sections[dataSection]; s != nil {
+		m.data = s.data
 	}
 	return m, m.readReferences()
 }

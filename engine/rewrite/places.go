@@ -23,7 +23,7 @@ func (m *module) heldInTables() map[place]uint32 {
 	if r == nil {
 		return nil
 	}
-	r.tables = new([]uint32)
+	r.seen = new(seen)
 	held := map[place]uint32{}
 	for range r.u32() {
 		if !r.elements(held) {

@@ -10,13 +10,17 @@ type reader struct {
 	pos  int
 	err  *FormatError
 
-	// tables holds the minimum of every table seen so far, the same slice for
-	// all readers of a module.
-	tables *[]uint32
+	seen *seen // the same for all readers of a module
 
 	refs    []reference // functions named so far
 	globals uint32      // one more than the largest index of a global so far
 	filled  uint64      // likewise, of a table that an active segment is for
+}
+
+// seen is what a walk over a module has to remember.
+type seen struct {
+	tables []uint32 // the minimum of each
+	data   []segment
 }
 
 func (r *reader) fail(format string, args ...any) {
@@ -94,7 +98,7 @@ func (r *reader) name() []byte { return r.take(r.u32()) }
 // sized reads a size and gives a reader of as many bytes.
 func (r *reader) sized() *reader {
 	content := r.name()
-	return &reader{buf: content, base: r.base + r.pos - len(content), tables: r.tables}
+	return &reader{buf: content, base: r.base + r.pos - len(content), seen: r.seen}
 }
 
 // within has read work on the next bytes that a size announces, and sees to it

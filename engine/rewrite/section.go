@@ -52,6 +52,7 @@ type section struct {
 	refs    []reference
 	globals uint32 // one more than the largest index of a global in its constant expressions
 	filled  uint64 // one more than the largest index of a table that active segments are for
+	data    []segment
 }
 
 // A reference is a function index outside of function bodies.
@@ -66,14 +67,14 @@ func split(binary []byte) ([]section, error) {
 	if !bytes.HasPrefix(binary, []byte(header)) {
 		return nil, &FormatError{Reason: "no WebAssembly module of version 1"}
 	}
-	r := &reader{buf: binary, pos: len(header), tables: new([]uint32)}
+	r := &reader{buf: binary, pos: len(header), seen: new(seen)}
 	var sections []section
 	for r.left() > 0 {
 		s := section{id: r.byte()}
 		r.within(func(r *reader) {
 			s.content, s.base = r.buf, r.base
 			r.section(s.id)
-			s.refs, s.globals, s.filled = r.refs, r.globals, r.filled
+			s.refs, s.globals, s.filled, s.data = r.refs, r.globals, r.filled, r.seen.data
 		})
 		sections = append(sections, s)
 	}
@@ -111,7 +112,7 @@ func (r *reader) section(id byte) {
 	case codeSection:
 		r.vector("bodies", maxDefinitions, r.body)
 	case dataSection:
-		r.vector("data segments", maxDataSegments, r.dataSegment)
+		r.dataSegments()
 	default:
 		r.fail("unknown section %d", id)
 	}
@@ -169,7 +170,7 @@ func (r *reader) importedItem() {
 		r.index()
 	case 1:
 		r.table()
-		(*r.tables)[len(*r.tables)-1] = math.MaxUint32 // what is imported may be larger
+		r.seen.tables[len(r.seen.tables)-1] = math.MaxUint32 // what is imported may be larger
 	case 2:
 		r.memory()
 	case 3:
@@ -185,7 +186,7 @@ func (r *reader) table() {
 	if l.shared() {
 		r.fail("shared table")
 	}
-	*r.tables = append(*r.tables, l.min)
+	r.seen.tables = append(r.seen.tables, l.min)
 }
 
 func (r *reader) memory() { r.limits() }
@@ -243,7 +244,7 @@ func (r *reader) elemSegment() {
 // fits refuses a segment beyond the end of its table. Such a module traps when
 // it is instantiated, but wazero leaves the rest of the segments out, and runs it.
 func (r *reader) fits(table uint32, end uint64) {
-	if tables := *r.tables; int(table) < len(tables) && end > uint64(tables[table]) {
+	if tables := r.seen.tables; int(table) < len(tables) && end > uint64(tables[table]) {
 		r.fail("element segment ends at %d, its table has %d elements", end, tables[table])
 	}
 }
@@ -256,19 +257,40 @@ func (r *reader) elemKind(byExpression bool) {
 	}
 }
 
-func (r *reader) dataSegment() {
-	form := r.u32()
-	switch form {
-	case 0, 1:
+// A segment is a data segment of a binary.
+type segment struct {
+	passive  bool
+	constant bool // its offset is a plain number
+	memory   uint32
+	offset   uint32
+	content  []byte
+}
+
+func (r *reader) dataSegments() {
+	n := r.count("data segments", maxDataSegments)
+	all := make([]segment, n)
+	for i := range all {
+		if r.dataSegment(&all[i]); r.err != nil {
+			return
+		}
+	}
+	r.seen.data = all
+}
+
+func (r *reader) dataSegment(s *segment) {
+	switch form := r.u32(); form {
+	case 0:
+	case 1:
+		s.passive = true
 	case 2:
-		r.index()
+		s.memory = r.u32()
 	default:
 		r.fail("unknown form of data segment %d", form)
 	}
-	if form != 1 {
-		r.expression()
+	if !s.passive {
+		s.offset, s.constant = r.constant()
 	}
-	r.name()
+	s.content = r.name()
 }
 
 // expression walks over a constant expression.
