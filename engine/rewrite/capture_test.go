@@ -225,3 +225,17 @@ func TestUnsupported(t *testing.T) {
 		})
 	}
 }
+
+// A number that does not fit makes a module invalid, and must not get lost with the
+// segment that it is the offset of.
+func TestOffsetsThatDoNotFitStay(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	r := newRuntime(t, wazero.NewRuntimeConfigInterpreter())
+	const memory, one = "\x05\x03\x01\x00\x01", "\x0b\x0b\x01\x00\x41\x80\x80\x80\x80\x10\x0b\x01a"
+	binary := []byte("\x00asm\x01\x00\x00\x00" + memory + one)
+	require.Error(t, valid(ctx, r, binary))
+	result, err := rewrite.Rewrite(binary, rewrite.Options{Guard: true, Capture: true})
+	require.NoError(t, err)
+	require.Error(t, valid(ctx, r, result.Binary))
+}

@@ -308,7 +308,8 @@ func (r *reader) constant() (value uint32, known bool) {
 		case 0xd2: // ref.func
 			r.funcIndex()
 		case 0x41: // i32.const
-			value, known = uint32(r.signed(5)), true
+			wide := r.signed(5)
+			value, known = uint32(wide), wide == int64(int32(wide))
 		case 0x42: // i64.const
 			r.signed(10)
 		case 0x43: // f32.const
