@@ -85,6 +85,7 @@ func testCases() []testCase {
 		{name: "every prefix of a module", run: testPrefixes},
 		{name: "every flipped bit of a module", run: testBitFlips},
 		{name: "segments out of bounds", run: testSegments},
+		{name: "large tables", run: testLargeTables},
 		{name: "imports and exports are listed", run: testLists},
 		{name: "imports that nobody offers", run: testMissingImports},
 		{name: "imports of anything but functions", run: testOtherImports},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -132,6 +133,8 @@ func testStackOverflow(t *testing.T, e *env) {
 		"of a small function": `(func $f (export "f") (call $f) (call $f))`,
 		"of two functions":    `(func $f (export "f") (call $g) (call $g)) (func $g (call $f) (call $f))`,
 		"through a table":     `(table funcref (elem $f)) (func $f (export "f") (call_indirect (i32.const 0)) (call $f))`,
+		"through a large table": "(table funcref (elem" + strings.Repeat(" $f", tableElements) + "))" +
+			`(func $f (export "f") (call_indirect (i32.const 7)) (call_indirect (i32.const 8)))`,
 		"of a large function": `(func $f (export "f") ` + largeFrame + `)`,
 		"in a start function": `(func $f (export "f") (call $f) (call $f)) (start $f)`,
 	} {
