@@ -11,6 +11,7 @@ type rewriter struct {
 	o       Options
 	result  *Result
 	found   *findings
+	lazy    *lazyTables                  // nil for a module without
 	hold    *hold                        // nil for a module that is not to be held
 	content [dataCountSection + 1][]byte // of sections, nil for none
 	added   uint32                       // functions imported beyond the module's own
@@ -49,6 +50,7 @@ func (w *rewriter) rewrite() error {
 		w.findHold()
 		w.guard(graph)
 		w.holdFuncs()
+		w.lazyFuncs()
 	}
 	w.globals()
 	if w.o.Capture {

@@ -50,7 +50,8 @@ func BenchmarkGuard(b *testing.B) {
 func pair(b *testing.B, binary []byte) (plain, under *subject) {
 	b.Helper()
 	ctx := context.Background()
-	result := guarded(b, binary)
+	result, err := rewrite.Rewrite(binary, rewrite.Options{Guard: true, LazyTables: rewrite.ManyElements})
+	require.NoError(b, err)
 	start := func(binary []byte, guard *rewrite.Guard) *subject {
 		r := newRuntime(b, wazero.NewRuntimeConfigCompiler())
 		wasi_snapshot_preview1.MustInstantiate(ctx, r)

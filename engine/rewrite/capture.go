@@ -146,7 +146,7 @@ func (w *rewriter) unresettable() string {
 		return "a table is imported"
 	case len(m.memories) > 1:
 		return "there are several memories"
-	case w.found.tables:
+	case w.found.tables: // by the guest; see lazyTables for what is written beside
 		return "tables are written"
 	case w.found.dropsWhatItReads(m.data):
 		return "data segments are dropped"

@@ -28,7 +28,8 @@ func variants() map[string]rewrite.Options {
 		"nothing": {},
 		"guard":   {Guard: true},
 		"capture": {Capture: true},
-		"both":    {Guard: true, Hold: true, Capture: true, TableElements: 10_000, MemoryPages: 1000},
+		"lazy":    {Guard: true, LazyTables: 1},
+		"both":    {Guard: true, Hold: true, Capture: true, TableElements: 10_000, MemoryPages: 1000, LazyTables: 1},
 	}
 }
 

@@ -19,10 +19,11 @@ type emitter struct {
 	charge int      // next charge
 
 	// The guard's own locals.
-	round uint32 // work that loops did since they last charged it
-	left  uint32 // stack left below this function's frame
-	size  uint32 // of a bulk operation
-	own   uint32 // how many they are
+	round   uint32 // work that loops did since they last charged it
+	left    uint32 // stack left below this function's frame
+	size    uint32 // of a bulk operation
+	element uint32 // index of the element that is called through
+	own     uint32 // how many they are
 }
 
 func newEmitter(w *rewriter, g *graph, types *addedTypes) *emitter {
@@ -74,6 +75,7 @@ func (e *emitter) declare() {
 	e.round = e.newLocal(b.heavy())
 	e.left = e.newLocal(b.deep)
 	e.size = e.newLocal(b.bulk)
+	e.element = e.newLocal(b.looksInline() && e.w.lazy != nil)
 	groups := b.buf[b.groupsFrom:b.pos]
 	if e.own == 0 {
 		e.out.index(b.groups)
@@ -113,6 +115,7 @@ func (e *emitter) instruction() {
 		e.call()
 	case opCallIndirect:
 		e.publish()
+		e.lookUp()
 	case opRefFunc:
 		e.replace(1, e.w.reference(e.x))
 	case opMemoryInit, opMemoryCopy, opMemoryFill, opTableInit, opTableCopy, opTableGrow, opTableFill:

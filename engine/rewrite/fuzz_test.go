@@ -16,7 +16,7 @@ import (
 // FuzzRewrite holds rewritten modules against an engine: they are valid exactly
 // if the originals are, and what is refused has an error that callers know.
 func FuzzRewrite(f *testing.F) {
-	for _, source := range []string{"", uncommon, readsEveryWay, spinners["nested"], spinners["br_table"]} {
+	for _, source := range []string{"", uncommon, readsEveryWay, manyTables(6), everySegment, spinners["nested"], spinners["br_table"]} {
 		f.Add(wat.Must(source))
 	}
 	f.Add(generate(bytes.Repeat([]byte{1, 5, 3, 9, 2, 7, 11}, 40)))

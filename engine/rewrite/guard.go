@@ -24,6 +24,7 @@ func (w *rewriter) guard(g *graph) {
 	if w.parts != nil {
 		w.frame(g, types)
 	}
+	w.fillLazily(types)
 	if w.content[codeSection] != nil {
 		e := newEmitter(w, g, types)
 		e.tick = w.m.imports()

@@ -23,15 +23,19 @@ const (
 	opLocalTee     opcode = 0x22
 	opGlobalGet    opcode = 0x23
 	opGlobalSet    opcode = 0x24
+	opTableGet     opcode = 0x25
 	opTableSet     opcode = 0x26
 	opI32Const     opcode = 0x41
 	opI32Eq        opcode = 0x46
 	opI32LtS       opcode = 0x48
+	opI32LtU       opcode = 0x49
 	opI32GtU       opcode = 0x4b
 	opI32Add       opcode = 0x6a
 	opI32Sub       opcode = 0x6b
 	opI32Or        opcode = 0x72
 	opI32ShrU      opcode = 0x76
+	opRefNull      opcode = 0xd0
+	opRefIsNull    opcode = 0xd1
 	opRefFunc      opcode = 0xd2
 	opMemoryInit   opcode = 0xfc08
 	opDataDrop     opcode = 0xfc09
@@ -41,6 +45,7 @@ const (
 	opElemDrop     opcode = 0xfc0d
 	opTableCopy    opcode = 0xfc0e
 	opTableGrow    opcode = 0xfc0f
+	opTableSize    opcode = 0xfc10
 	opTableFill    opcode = 0xfc11
 )
 

@@ -54,13 +54,14 @@ const (
 )
 
 // Split is Rewrite, guarded and for capture, of a module in parts. A module that
-// cannot be split is its own frame, and never asks for a part.
+// cannot be split is its own frame, and never asks for a part. Tables stay full: parts
+// put their functions there, too.
 func Split(binary []byte, o Options) (*Parts, error) {
 	m, err := decode(binary)
 	if err != nil {
 		return nil, typed(err)
 	}
-	o.Guard, o.Capture = true, true
+	o.Guard, o.Capture, o.LazyTables = true, true, 0
 	w := newRewriter(m, o)
 	p := &Parts{w: w}
 	if w.splits() {

@@ -11,6 +11,7 @@ type Options struct {
 	TableElements uint32 // bound of every table's maximum; 0: none
 	MemoryPages   uint32 // bound of the memory's maximum, in pages of 64 KiB; 0: none
 	Guard         bool   // see [Guard]
+	LazyTables    uint32 // with Guard: have tables with so many elements filled when they are called through; 0: none
 	StackBytes    uint32 // native stack that the guard allows; 0: [DefaultStackBytes]
 	Hold          bool   // with Guard: have commands such that they can be held where they read, see [Result]
 	Capture       bool   // export mutable globals; take data and start function out, see [Result]

@@ -16,15 +16,16 @@ type body struct {
 	results    []byte
 	labelled   bool // some branch leaves the function as return does
 
-	callees []int32  // nodes of the graph, by call
-	rounds  []uint32 // work of one round, by loop in the order of their headers
-	charges []charge // in between, in order
-	edits   []uint32 // where the second pass has something to do: offsets, in order
-	entry   uint32   // work of one call otherwise
-	frame   uint32   // estimate of the native frame, in bytes
-	shape   Shape
-	bulk    bool // has instructions whose time depends on an operand
-	bound   bool // has instructions that only the module's own functions can have
+	callees  []int32  // nodes of the graph, by call
+	rounds   []uint32 // work of one round, by loop in the order of their headers
+	charges  []charge // in between, in order
+	edits    []uint32 // where the second pass has something to do: offsets, in order
+	entry    uint32   // work of one call otherwise
+	indirect uint32   // how many call_indirect there are
+	frame    uint32   // estimate of the native frame, in bytes
+	shape    Shape
+	bulk     bool // has instructions whose time depends on an operand
+	bound    bool // has instructions that only the module's own functions can have
 
 	deep    bool // checks the stack; set by the graph
 	scanned bool // all of this is known
@@ -84,14 +85,16 @@ type control struct {
 // findings are what function bodies do beyond computing, by which one can tell
 // whether an instance can be reset.
 type findings struct {
-	tables bool   // some table is written
-	inits  []bool // by data segment: memory.init uses it
-	drops  []bool // by data segment: data.drop drops it
-	refs   []bool // by function: ref.func names it
+	tables  bool   // some table is written
+	handled []bool // by table: something else is done with it than calling through it
+	inits   []bool // by data segment: memory.init uses it
+	drops   []bool // by data segment: data.drop drops it
+	refs    []bool // by function: ref.func names it
 }
 
 func (f *findings) add(more *findings) {
 	f.tables = f.tables || more.tables
+	f.handled = either(f.handled, more.handled)
 	f.inits, f.drops = either(f.inits, more.inits), either(f.drops, more.drops)
 	f.refs = either(f.refs, more.refs)
 }
@@ -292,6 +295,7 @@ func (s *scanner) instruction() {
 	case opCall:
 		s.call(s.graph.function(s.x), s.m.typeOf(s.x))
 	case opCallIndirect:
+		s.body.indirect++
 		s.call(s.graph.indirect(s.x), &s.m.types[s.x])
 	default:
 		s.uncommon()
@@ -395,11 +399,15 @@ func (s *scanner) uncommon() {
 		s.body.bound = true
 	case opMemoryCopy, opMemoryFill:
 		s.body.bulk = true
+	case opTableGet, opTableSize:
+		s.handle(s.x)
 	case opTableSet:
 		s.found.tables = true
+		s.handle(s.x)
 	case opTableInit, opTableCopy, opTableGrow, opTableFill:
 		s.body.bulk, s.found.tables = true, true
 		s.body.bound = s.body.bound || s.op == opTableInit
+		s.bulkOfTables()
 	default:
 		if s.op>>8 == prefixVector {
 			s.frames.vectors = true
@@ -418,6 +426,23 @@ func (s *scanner) refFunc() {
 		s.found.refs = make([]bool, len(s.m.funcs))
 	}
 	s.found.refs[s.x] = true
+}
+
+func (s *scanner) bulkOfTables() {
+	if s.op != opTableInit {
+		s.handle(s.x)
+	}
+	if s.op == opTableInit || s.op == opTableCopy {
+		s.handle(s.y)
+	}
+}
+
+// handle notes that something is done with a table.
+func (s *scanner) handle(table uint32) {
+	if s.found.handled == nil {
+		s.found.handled = make([]bool, len(s.m.tables))
+	}
+	s.found.handled[table] = true
 }
 
 func (s *scanner) mark(segments *[]bool) {

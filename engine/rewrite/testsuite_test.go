@@ -101,7 +101,7 @@ func runScript(t *testing.T, converter, file string, sum *tally) {
 	require.NoError(t, err)
 	var script struct{ Commands []command }
 	require.NoError(t, json.Unmarshal(text, &script))
-	for name, o := range map[string]rewrite.Options{"guard": {Guard: true}, "both": {Guard: true, Capture: true}} {
+	for name, o := range map[string]rewrite.Options{"guard": {Guard: true}, "both": {Guard: true, Capture: true, LazyTables: 1}} {
 		t.Run(name, func(t *testing.T) { newContest(t, sum, o).run(dir, script.Commands) })
 	}
 }

@@ -27,14 +27,18 @@ func Weigh(binary []byte) (time.Duration, error) {
 	return time.Duration(min(w.total, math.MaxInt64/2)), nil
 }
 
+// fillValues are the instructions before a call through a table that is filled then.
+const fillValues = 8
+
 // Factors of a weight, in nanoseconds.
 const (
-	weightOfModule = 50_000
-	weightOfFunc   = 20_000 // also of a type, which has entry points of its own
-	weightOfLocal  = 200
-	weightOfValue  = 1000
-	weightOfLive   = 500 // of a value that may be alive at an edge between blocks
-	weightOfPassed = 5   // of a local at an edge, and of a pair of those in nested loops
+	weightOfModule  = 50_000
+	weightOfFunc    = 20_000 // also of a type, which has entry points of its own
+	weightOfLocal   = 200
+	weightOfValue   = 1000
+	weightOfLive    = 500    // of a value that may be alive at an edge between blocks
+	weightOfElement = 20_000 // of a table that is filled when it is called through
+	weightOfPassed  = 5      // of a local at an edge, and of a pair of those in nested loops
 )
 
 // entryWeight is that of what surrounds functions.
@@ -43,7 +47,11 @@ func (m *module) entryWeight() float64 {
 	for _, t := range m.types {
 		total += weightOfFunc + weightOfValue*float64(len(t.params)+len(t.results))
 	}
-	return total + weightOfFunc*float64(m.imports())
+	total += weightOfFunc * float64(m.imports())
+	if s := m.sections[elemSection]; s != nil && len(s.refs) >= ManyElements {
+		total += weightOfElement * float64(min(len(s.refs), mostLazy))
+	}
+	return total
 }
 
 // A weigher walks over function bodies, one after the other.
@@ -51,12 +59,13 @@ type weigher struct {
 	cursor
 	total float64
 
-	blocks  []opcode // open ones
-	loops   int      // among them
-	deepest int      // most loops at once
-	values  int      // made or passed on
-	edges   int      // between blocks
-	width   int      // most values that a block or the function takes and gives
+	blocks   []opcode // open ones
+	loops    int      // among them
+	deepest  int      // most loops at once
+	values   int      // made or passed on
+	edges    int      // between blocks
+	indirect int      // calls through tables
+	width    int      // most values that a block or the function takes and gives
 }
 
 func (w *weigher) code() error {
@@ -84,7 +93,7 @@ func (w *weigher) function(r *reader, t *funcType) {
 	w.reader, w.locals, w.depth = b.reader, b.locals, 1
 	w.blocks, w.loops, w.deepest = append(w.blocks[:0], opBlock), 0, 0
 	w.width = len(t.params) + len(t.results)
-	w.values, w.edges = w.width, 1
+	w.values, w.edges, w.indirect = w.width, 1, 0
 	for w.next() {
 		w.instruction()
 	}
@@ -120,7 +129,17 @@ func (w *weigher) instruction() {
 	case opCall:
 		w.call(w.m.typeOf(w.x))
 	case opCallIndirect:
+		w.lookUp()
 		w.call(&w.m.types[w.x])
+	}
+}
+
+// lookUp is what comes before a call through a table that is filled then.
+func (w *weigher) lookUp() {
+	w.values += fillValues
+	w.indirect++
+	if w.indirect <= inlineLooks {
+		w.edges++
 	}
 }
 

@@ -47,7 +47,10 @@ func (r *Runtime) prepareParts(binary []byte, seen engine.Preview) (code, error)
 }
 
 func options(config engine.Config) rewrite.Options {
-	return rewrite.Options{TableElements: config.TableElements, Guard: true, Hold: true, Capture: true}
+	return rewrite.Options{
+		TableElements: config.TableElements, Guard: true, Hold: true, Capture: true,
+		LazyTables: rewrite.ManyElements,
+	}
 }
 
 func newCode(r *rewrite.Result, size int) code {
