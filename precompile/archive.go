@@ -233,15 +233,15 @@ func contentOf(bytes []byte) content { return content{bytes, sha256.Sum256(bytes
 func readBounded(r io.Reader, declared, limit int64, preview engine.Preview) (c content, err error) {
 	h := newHasher()
 	defer func() { c.hash = h.sum() }()
-	if preview == nil {
-		c.bytes, err = readAll(r, declared, limit, h.show)
-		return c, err
+	show := h.show
+	if preview != nil {
+		defer preview.End()
+		show = func(arrived []byte) {
+			h.show(arrived)
+			preview.Show(arrived)
+		}
 	}
-	defer preview.End()
-	c.bytes, err = readAll(r, declared, limit, func(arrived []byte) {
-		h.show(arrived)
-		preview.Show(arrived)
-	})
+	c.bytes, err = readAll(r, declared, limit, show)
 	return c, err
 }
 

@@ -65,7 +65,7 @@ func (w *rewriter) fillLazily(types *addedTypes) {
 	if w.o.LazyTables == 0 || w.content[codeSection] == nil || !w.manyElements() {
 		return
 	}
-	segments := w.elementSegments()
+	segments := (&reader{buf: w.content[elemSection]}).elementSegments()
 	tables := w.lazily(segments)
 	if len(tables) == 0 {
 		return
@@ -161,12 +161,9 @@ func lastWords(elements []element) []element {
 	return slices.DeleteFunc(last, func(e element) bool { return e.function == nobody })
 }
 
-// elementSegments reads the section as it is by now.
-func (w *rewriter) elementSegments() []elementSegment {
-	r := &reader{buf: w.content[elemSection], seen: new(seen)}
-	if len(r.buf) == 0 {
-		return nil
-	}
+// elementSegments reads a section of them that was walked over before.
+func (r *reader) elementSegments() []elementSegment {
+	r.seen = new(seen)
 	segments := make([]elementSegment, r.u32())
 	for i := range segments {
 		segments[i] = r.elementSegment()
@@ -183,7 +180,7 @@ func (r *reader) elementSegment() (s elementSegment) {
 		s.end = r.pos
 		return s
 	}
-	const declares, byExpression, spelled = 3, 4, 2
+	const declares, spelled = 3, 2
 	s.active, s.spelled, s.form = true, form&spelled != 0, byte(form|declares)
 	if s.spelled {
 		s.table = r.u32()
@@ -192,13 +189,13 @@ func (r *reader) elementSegment() (s elementSegment) {
 	s.rest = r.pos
 	if s.spelled {
 		kind := r.byte()
-		known = known && (form&byExpression == 0 || kind == typeFuncRef)
+		known = known && (!s.byExpression() || kind == typeFuncRef)
 	}
 	s.plain = known
 	s.elements = make([]element, r.u32())
 	for i := range s.elements {
 		s.elements[i] = element{index: offset + uint32(i)}
-		if form&byExpression == 0 {
+		if !s.byExpression() {
 			s.elements[i].function = r.u32()
 		} else if s.elements[i].function, known = r.functionExpression(); !known {
 			s.plain = false
@@ -246,9 +243,15 @@ func (w *rewriter) declare(segments []elementSegment) {
 
 // kind is what elements are where the segment does not say so.
 func (s *elementSegment) kind() byte {
-	const functions, byExpression = 0, 4
-	if s.form&byExpression != 0 {
+	const functions = 0
+	if s.byExpression() {
 		return typeFuncRef
 	}
 	return functions
+}
+
+// byExpression tells whether the elements of an active segment are expressions.
+func (s *elementSegment) byExpression() bool {
+	const byExpression = 4
+	return s.form&byExpression != 0
 }

@@ -23,38 +23,14 @@ func (m *module) heldInTables() map[place]uint32 {
 	if r == nil {
 		return nil
 	}
-	r.seen = new(seen)
 	held := map[place]uint32{}
-	for range r.u32() {
-		if !r.elements(held) {
+	for _, s := range r.elementSegments() {
+		if s.active && (s.byExpression() || !s.plain) {
 			return nil
+		}
+		for _, e := range s.elements {
+			held[place{s.table, e.index}] = e.function
 		}
 	}
 	return held
-}
-
-// elements reads a segment, and tells whether it is known what it does.
-func (r *reader) elements(held map[place]uint32) bool {
-	start, form := r.pos, r.u32()
-	if passive := form&1 != 0; passive {
-		r.pos = start
-		r.elemSegment()
-		return true
-	}
-	var at place
-	if form == 2 {
-		at.table = r.u32()
-	}
-	offset, known := r.constant()
-	if form == 2 {
-		r.elemKind(false)
-	}
-	if form > 2 || !known {
-		return false
-	}
-	for i := range r.u32() {
-		at.index = offset + i
-		held[at] = r.u32()
-	}
-	return true
 }

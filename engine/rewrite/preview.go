@@ -184,14 +184,13 @@ func (s *stream) take(n int) []byte {
 
 // u32 reads an unsigned number.
 func (s *stream) u32() uint32 {
-	var r reader
 	for n := 1; n <= 5; n++ {
 		there := s.p.wait(s.pos + n)
 		if there == nil {
 			return 0
 		}
 		if there[s.pos+n-1] < 0x80 {
-			r = reader{buf: there[s.pos:]}
+			r := reader{buf: there[s.pos:]}
 			s.pos += n
 			return r.u32()
 		}
