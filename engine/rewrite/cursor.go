@@ -12,7 +12,7 @@ type cursor struct {
 	op      opcode
 	effect  int
 	slow    int      // bytes of code that it counts for beyond its own
-	x, y    uint32   // its index or indices
+	x, y    uint32   // its index or indices, or the alignment of an access to memory
 	targets []uint32 // of br_table, the default last
 	depth   uint32   // open blocks, the function itself included
 }
@@ -124,7 +124,7 @@ func (c *cursor) uncommon(kind immediate) {
 		c.memoryAccess()
 		c.byte()
 	case oneByte:
-		c.byte()
+		c.x = uint32(c.byte())
 	case varint64:
 		c.signed(10)
 	case fourBytes:
@@ -163,7 +163,7 @@ func (c *cursor) outOfRange(of string, x, n uint32) { c.fail("%s %d of %d", of, 
 
 func (c *cursor) memoryAccess() {
 	const memoryFollows = 1 << 6
-	if c.u32()&memoryFollows != 0 {
+	if c.x = c.u32(); c.x&memoryFollows != 0 {
 		c.fail("access to one of several memories")
 	}
 	c.u32()

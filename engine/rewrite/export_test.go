@@ -38,7 +38,14 @@ func join(sections []section) []byte {
 }
 
 // Wait returns when a preview has seen all that there is to see.
-func (p *Preview) Wait() { <-p.done }
+func (p *Preview) Wait() {
+	p.mu.Lock()
+	done := p.done
+	p.mu.Unlock()
+	if done != nil {
+		<-done
+	}
+}
 
 // Seen is how many functions a preview knows all of.
 func (p *Preview) Seen() (n int) {

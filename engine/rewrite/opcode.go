@@ -6,6 +6,7 @@ type opcode uint16
 // The instructions that the walker tells apart.
 const (
 	opUnreachable  opcode = 0x00
+	opNop          opcode = 0x01
 	opBlock        opcode = 0x02
 	opLoop         opcode = 0x03
 	opIf           opcode = 0x04
@@ -18,6 +19,7 @@ const (
 	opCall         opcode = 0x10
 	opCallIndirect opcode = 0x11
 	opDrop         opcode = 0x1a
+	opSelect       opcode = 0x1b
 	opLocalGet     opcode = 0x20
 	opLocalSet     opcode = 0x21
 	opLocalTee     opcode = 0x22
@@ -26,6 +28,7 @@ const (
 	opTableGet     opcode = 0x25
 	opTableSet     opcode = 0x26
 	opI32Const     opcode = 0x41
+	opI64Const     opcode = 0x42
 	opI32Eq        opcode = 0x46
 	opI32LtS       opcode = 0x48
 	opI32LtU       opcode = 0x49

@@ -57,6 +57,10 @@ const (
 // cannot be split is its own frame, and never asks for a part. Tables stay full: parts
 // put their functions there, too.
 func Split(binary []byte, o Options) (*Parts, error) {
+	if o.Preview != nil {
+		o.Preview.resume(binary)
+		defer o.Preview.End()
+	}
 	m, err := decode(binary)
 	if err != nil {
 		return nil, typed(err)
@@ -255,6 +259,10 @@ func (p *Parts) Asked(n uint32) bool { return !p.w.stays(&p.graph.bodies[n]) }
 
 // Shape is that of a function.
 func (p *Parts) Shape(n uint32) Shape { return p.graph.bodies[n].shape }
+
+// Sound tells whether a function is known to be valid, which no engine needs to see
+// again. Of others nothing is known.
+func (p *Parts) Sound(n uint32) bool { return p.graph.bodies[n].sound }
 
 // CodeBytes is the size of a function's code in the original.
 func (p *Parts) CodeBytes(n uint32) int { return len(p.graph.bodies[n].buf) }

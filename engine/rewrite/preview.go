@@ -3,24 +3,27 @@ package rewrite
 import "sync"
 
 // A Preview makes the first pass over the functions of a binary while that still
-// arrives, as far as it gets by then. What it cannot make sense of it leaves to the
-// pass over the whole, see Options.Preview.
+// arrives, and while the rest of it is decoded. What it cannot make sense of it leaves
+// to the pass over the whole, see Options.Preview.
 type Preview struct {
 	mu    sync.Mutex
 	grown sync.Cond
 	there []byte // what has arrived
 	ended bool
+	done  chan struct{} // closed when it has come to an end; nil before it has begun
 
-	begin  sync.Once
-	done   chan struct{}
-	bodies []body // as many as it came to; nil where scanning panicked
-	found  findings
+	// Of the goroutine that runs until then.
+	stream  stream
+	head    *module // without its code; nil as long as not all of that is there
+	count   uint32  // of its functions
+	scanner scanner
+	bodies  []body // as many as it came to; nil where scanning panicked
 }
 
 // NewPreview returns a preview that nothing was shown yet.
 func NewPreview() *Preview {
-	p := &Preview{done: make(chan struct{})}
-	p.grown.L = &p.mu
+	p := &Preview{}
+	p.grown.L, p.stream.p = &p.mu, p
 	return p
 }
 
@@ -37,17 +40,45 @@ func (p *Preview) Show(arrived []byte) {
 	default:
 		p.there = arrived
 	}
-	p.begin.Do(func() { go p.run() })
+	if p.done == nil {
+		p.start()
+	}
 	p.grown.Signal()
 }
 
+// start has it run, under the lock.
+func (p *Preview) start() {
+	p.done = make(chan struct{})
+	go p.run(p.done)
+}
+
 // End has it look at nothing more.
-func (p *Preview) End() {
+func (p *Preview) End() { p.end() }
+
+func (p *Preview) end() (done <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
-	p.begin.Do(func() { close(p.done) })
 	p.grown.Signal()
+	return p.done
+}
+
+// await has it end, and returns when it has.
+func (p *Preview) await() {
+	if done := p.end(); done != nil {
+		<-done
+	}
+}
+
+// resume has it look on where it ended, if that was in this binary.
+func (p *Preview) resume(binary []byte) {
+	p.await()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.head != nil && len(p.there) == len(binary) && &p.there[0] == &binary[0] {
+		p.ended = false
+		p.start()
+	}
 }
 
 // adopt gives bodies what the preview has learned of them, and the findings in those.
@@ -56,12 +87,9 @@ func (p *Preview) adopt(bodies []body) findings {
 	if p == nil {
 		return findings{}
 	}
-	p.End()
-	<-p.done
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	seen, found := p.bodies, p.found
-	p.there, p.bodies, p.found = nil, nil, findings{}
+	p.await()
+	seen, found := p.bodies, p.scanner.found
+	p.there, p.head, p.bodies, p.scanner = nil, nil, nil, scanner{}
 	if !begins(bodies, seen) {
 		return findings{}
 	}
@@ -107,40 +135,51 @@ func (p *Preview) wait(n int) []byte {
 // run looks at functions until the end. A binary that the scanner cannot cope with
 // must not end the process: the pass over the whole meets it again where the caller
 // is prepared for that.
-func (p *Preview) run() {
-	defer close(p.done)
+func (p *Preview) run(done chan<- struct{}) {
+	defer close(done)
 	defer func() {
 		if recover() != nil {
-			p.bodies, p.found = nil, findings{}
+			p.head, p.bodies, p.scanner = nil, nil, scanner{}
 		}
 	}()
-	s := stream{p: p}
-	if m := s.head(); m != nil {
-		p.scan(&s, m)
+	if p.head == nil && !p.begin() {
+		return
+	}
+	for len(p.bodies) < int(p.count) {
+		if !p.scan() {
+			return
+		}
 	}
 }
 
-// scan makes the first pass over one function after another.
-func (p *Preview) scan(s *stream, m *module) {
-	n := s.u32()
-	if int(n) != len(m.funcs)-int(m.imports()) {
-		return
+// begin comes to the first function.
+func (p *Preview) begin() bool {
+	m := p.stream.head()
+	if m == nil {
+		return false
 	}
-	var sc scanner
-	sc.m, sc.graph = m, newGraph(m)
-	defer func() { p.found = sc.found }()
-	p.bodies = make([]body, 0, n)
-	for f := range n {
-		content := s.take(int(s.u32()))
-		if content == nil || len(content) > maxBody {
-			return
-		}
-		b := body{reader: reader{buf: content, base: s.pos - len(content)}}
-		if locals := b.reader; locals.walkLocals() {
-			sc.scan(&b, m.typeOf(m.imports()+f))
-		}
-		p.bodies = append(p.bodies, b)
+	if p.count = p.stream.u32(); int(p.count) != len(m.funcs)-int(m.imports()) {
+		return false
 	}
+	p.head, p.scanner.m, p.scanner.graph = m, m, newGraph(m)
+	p.bodies = make([]body, 0, p.count)
+	return true
+}
+
+// scan makes the first pass over one function more, if that is there.
+func (p *Preview) scan() bool {
+	begin := p.stream.pos
+	content := p.stream.take(int(p.stream.u32()))
+	if content == nil || len(content) > maxBody {
+		p.stream.pos = begin
+		return false
+	}
+	b := body{reader: reader{buf: content, base: p.stream.pos - len(content)}}
+	if locals := b.reader; locals.walkLocals() {
+		p.scanner.scan(&b, p.head.imports()+uint32(len(p.bodies)))
+	}
+	p.bodies = append(p.bodies, b)
+	return true
 }
 
 // A stream reads what a preview is shown, and waits for it. At the end it reads zeros.

@@ -41,6 +41,9 @@ func outline(t *testing.T, binary []byte, preview *rewrite.Preview) (result rewr
 			functions = append(functions, n)
 		}
 		all = append(all, byte(parts.Shape(n)))
+		if parts.Sound(n) {
+			all = append(all, '!')
+		}
 	}
 	if len(functions) > 0 {
 		all = append(all, parts.Part(functions)...)

@@ -29,6 +29,7 @@ type body struct {
 
 	deep    bool // checks the stack; set by the graph
 	scanned bool // all of this is known
+	sound   bool // the function is valid; if not, that is for an engine to say
 }
 
 // unscanned is how many bytes the first pass has before it.
@@ -64,6 +65,7 @@ type scanner struct {
 	graph   *graph
 	found   findings
 	frames  frameModel
+	types   checker
 	control []control
 	cost    int      // bytes of code on the most expensive way here that no charge covers
 	callees []int32  // of all functions
@@ -212,7 +214,7 @@ func (s *share) scanAll() {
 			return
 		}
 		if b := &s.bodies[i]; !b.scanned {
-			s.scan(b, s.m.typeOf(s.first+uint32(i)))
+			s.scan(b, s.first+uint32(i))
 		}
 	}
 }
@@ -225,9 +227,11 @@ func (r *reader) failure() error {
 	return r.err
 }
 
-func (s *scanner) scan(b *body, t *funcType) {
+func (s *scanner) scan(b *body, function uint32) {
+	t := s.m.typeOf(function)
 	b.readLocals(t)
 	s.begin(b, t)
+	s.types.begin(s.m, function, b)
 	for s.next() {
 		s.instruction()
 	}
@@ -269,6 +273,7 @@ func (s *scanner) finishBody() {
 	s.body.edits = slices.Clip(s.edits)
 	s.body.frame = s.frames.bytes()
 	s.body.scanned = s.err == nil
+	s.body.sound = s.body.scanned && !s.types.unsure
 }
 
 func (s *scanner) instruction() {
@@ -282,8 +287,18 @@ func (s *scanner) instruction() {
 	switch s.op {
 	case opLocalGet:
 		s.frames.get(s.x, s.at)
-	case opLocalSet, opLocalTee:
+		s.types.push(s.types.locals[s.x])
+	case opLocalSet:
 		s.frames.set(s.x, s.at)
+		s.types.pop(s.types.locals[s.x])
+	case opLocalTee:
+		s.frames.set(s.x, s.at)
+		s.types.pop(s.types.locals[s.x])
+		s.types.push(s.types.locals[s.x])
+	case opI32Const:
+		s.types.constant(typeI32, 32, s.pos-s.at-1, s.buf[s.pos-1])
+	case opI64Const:
+		s.types.constant(typeI64, 64, s.pos-s.at-1, s.buf[s.pos-1])
 	case opBlock, opLoop, opIf:
 		s.open()
 	case opElse:
@@ -294,11 +309,17 @@ func (s *scanner) instruction() {
 		s.branch()
 	case opCall:
 		s.call(s.graph.function(s.x), s.m.typeOf(s.x))
+		s.types.call(s.m.typeOf(s.x))
 	case opCallIndirect:
 		s.body.indirect++
 		s.call(s.graph.indirect(s.x), &s.m.types[s.x])
+		s.types.callThrough(s.m.tables[s.y], &s.m.types[s.x])
 	default:
-		s.uncommon()
+		if of := signatureOf(s.op); of.known {
+			s.types.plain(of, s.x)
+		} else {
+			s.uncommon()
+		}
 	}
 }
 
@@ -309,6 +330,7 @@ func (s *scanner) open() {
 		height: s.frames.height - params, dead: s.frames.dead, begin: s.cost,
 	}
 	s.frames.opened(s.at, s.op == opLoop)
+	s.types.open(&s.cursor)
 	if s.op == opLoop {
 		b.loop, b.cost, s.cost = len(s.body.rounds), s.cost, 0
 		s.body.rounds = append(s.body.rounds, 0)
@@ -322,6 +344,7 @@ func (s *scanner) otherwise() {
 		s.fail("else without if")
 		return
 	}
+	s.types.otherwise()
 	s.reach(top)
 	top.op, s.cost = opElse, top.begin
 	s.frames.reset(top.height+top.params, top.dead)
@@ -331,6 +354,7 @@ func (s *scanner) close() {
 	top := s.control[len(s.control)-1]
 	s.control = s.control[:len(s.control)-1]
 	s.frames.closed(s.at)
+	s.types.close()
 	if top.op == opLoop {
 		s.body.rounds[top.loop] = work(top.cost)
 	} else {
@@ -348,14 +372,22 @@ func (s *scanner) close() {
 
 func (s *scanner) branch() {
 	switch s.op {
-	case opBr, opBrIf:
+	case opBr:
 		s.branchTo(s.x)
+		s.types.branch(s.x)
+	case opBrIf:
+		s.branchTo(s.x)
+		s.types.branchIf(s.x)
 	case opBrTable:
 		for _, l := range s.targets {
 			s.branchTo(l)
 		}
+		s.types.branchTable(s.targets)
 	case opReturn:
 		s.reach(&s.control[0])
+		s.types.giveBack()
+	case opUnreachable:
+		s.types.diverge()
 	}
 	if s.op != opBrIf {
 		s.frames.dead = true
@@ -386,6 +418,36 @@ func (s *scanner) call(node int32, t *funcType) {
 
 func (s *scanner) uncommon() {
 	switch s.op {
+	case opNop:
+		return
+	case opGlobalGet:
+		s.types.push(s.m.globals[s.x].kind)
+		return
+	case opGlobalSet:
+		s.types.setGlobal(s.m.globals[s.x])
+		return
+	case opDrop:
+		s.types.drop()
+		return
+	case opSelect:
+		s.types.choose()
+		return
+	case opMemoryFill:
+		s.body.bulk = true
+		s.types.bulk(s.x)
+		return
+	case opMemoryCopy:
+		s.body.bulk = true
+		s.types.bulk(s.x | s.y)
+		return
+	}
+	s.types.unsure = true
+	s.rare()
+}
+
+// rare is for what the checker does not know.
+func (s *scanner) rare() {
+	switch s.op {
 	case opRefFunc:
 		s.body.bound = true
 		s.refFunc()
@@ -397,8 +459,6 @@ func (s *scanner) uncommon() {
 		s.mark(&s.found.drops)
 	case opElemDrop:
 		s.body.bound = true
-	case opMemoryCopy, opMemoryFill:
-		s.body.bulk = true
 	case opTableGet, opTableSize:
 		s.handle(s.x)
 	case opTableSet:

@@ -212,6 +212,7 @@ func (c *contest) reject(file string, cmd command) {
 	ctx := context.Background()
 	binary, err := os.ReadFile(file)
 	require.NoError(c.t, err)
+	sound(c.t, c.stages[0].runtime, binary)
 	if valid(ctx, c.stages[0].runtime, binary) == nil {
 		return // wazero is more tolerant than the specification
 	}

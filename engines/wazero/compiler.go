@@ -83,7 +83,7 @@ func (c *Compiler) Load(ctx context.Context, binary []byte, dir string) (engine.
 	return l.load(ctx, a)
 }
 
-// Interpret works in a runtime of its own. What is not run soon is validated
+// Interpret works in a runtime of its own. What is not run soon is made or validated
 // beside.
 func (c *Compiler) Interpret(ctx context.Context, binary []byte, seen engine.Preview) (engine.Snapshotter, error) {
 	r, err := c.interpreter.get()
@@ -97,7 +97,7 @@ func (c *Compiler) Interpret(ctx context.Context, binary []byte, seen engine.Pre
 	valid := c.validate(binary, code.parts)
 	m, err := r.compile(ctx, code)
 	if err != nil {
-		_ = valid.wait()
+		valid.close()
 		_ = code.parts.release(ctx)
 		return nil, err
 	}

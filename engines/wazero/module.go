@@ -119,7 +119,7 @@ func (m *module) Close(ctx context.Context) error {
 	if m.initial.memories != nil {
 		m.initial.memories.close()
 	}
-	_ = m.valid.wait()
+	m.valid.close()
 	return errors.Join(m.compiled.Close(ctx), m.parts.release(ctx))
 }
 

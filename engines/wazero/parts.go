@@ -74,29 +74,19 @@ func (p *parts) divide(functions []uint32, size int) (lists [][]uint32) {
 	return lists
 }
 
-// tasks are what remains to be done before all of the module is validated: the parts
-// that are likely to be called, which are needed first, and the rest.
-func (p *parts) tasks(invalid func(sample func() []byte) error) (tasks []func() error) {
-	for _, part := range p.likely {
-		tasks = append(tasks, part.validate)
-	}
-	// Each sample repeats all but the code: no more of them than double that.
-	for _, functions := range p.divide(p.unlikely(), max(sampleBytes, len(p.source.Sample(nil)))) {
-		tasks = append(tasks, func() error {
-			return invalid(func() []byte { return p.source.Sample(functions) })
-		})
-	}
-	return tasks
-}
-
-// unlikely are the functions that no likely part has.
-func (p *parts) unlikely() (rest []uint32) {
+// unsure are the functions that an engine has to judge, except those in the frame: as
+// many as are worth a sample each, which repeats all of the module but the code.
+func (p *parts) unsure() [][]uint32 {
+	var functions []uint32
 	for n := range p.source.Count() {
-		if p.made[n] == nil {
-			rest = append(rest, n)
+		if !p.source.Sound(n) && p.source.Asked(n) {
+			functions = append(functions, n)
 		}
 	}
-	return rest
+	if functions == nil {
+		return nil
+	}
+	return p.divide(functions, max(sampleBytes, len(p.source.Sample(nil))))
 }
 
 func (p *parts) part(functions []uint32) *part {
@@ -110,11 +100,6 @@ func (p *parts) part(functions []uint32) *part {
 		p.made[f] = made
 	}
 	return made
-}
-
-func (p *part) validate() error {
-	_, err := p.code()
-	return err
 }
 
 func (p *parts) compile(functions []uint32) (_ wazero.CompiledModule, err error) {

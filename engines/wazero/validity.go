@@ -11,54 +11,71 @@ import (
 )
 
 // validity is what becomes known of a binary while it is interpreted already.
-// Whatever of it is run is validated before; the rest is here, as tasks for
-// processors that have nothing else to do, and at last for whoever has to know.
+// Whatever of it is run is validated before; what the rewriter is not sure of is
+// here, for processors that have nothing else to do, and at last for whoever has to
+// know. Before that come the parts that will soon be called.
 type validity struct {
-	tasks   []func() error
-	next    atomic.Int32
-	undone  sync.WaitGroup
-	invalid atomic.Bool
-	why     func() error
+	ahead, unsure queue
+	judged        sync.WaitGroup // once for each task of unsure
+	workers       sync.WaitGroup
+	invalid       atomic.Bool
+	why           func() error
+}
+
+// queue is of tasks that are done once each, by whoever comes first.
+type queue struct {
+	tasks []func()
+	next  atomic.Int32
 }
 
 // validate has the rest of a binary validated, of which the rewriter has seen that it
 // is safe to do so.
 func (r *Runtime) validate(binary []byte, p *parts) *validity {
-	whole := sync.OnceValue(func() error { return r.invalid(func() []byte { return binary }) })
-	v := &validity{why: whole, tasks: []func() error{whole}}
-	if p != nil {
-		v.tasks = p.tasks(r.invalid)
+	if p == nil {
+		return nil // the engine has seen all of it
 	}
-	v.undone.Add(len(v.tasks))
-	for range min(runtime.GOMAXPROCS(0)-1, len(v.tasks)) {
-		go v.work()
+	v := &validity{why: sync.OnceValue(func() error { return r.invalid(binary) })}
+	for _, part := range p.likely {
+		v.ahead.tasks = append(v.ahead.tasks, func() { _, _ = part.code() })
+	}
+	for _, functions := range p.unsure() {
+		v.unsure.tasks = append(v.unsure.tasks, func() {
+			defer v.judged.Done()
+			if r.invalid(p.source.Sample(functions)) != nil {
+				v.invalid.Store(true)
+			}
+		})
+	}
+	v.judged.Add(len(v.unsure.tasks))
+	for range min(runtime.GOMAXPROCS(0)-1, len(v.ahead.tasks)+len(v.unsure.tasks)) {
+		v.workers.Go(func() {
+			for v.doOne() {
+			}
+		})
 	}
 	return v
 }
 
-func (v *validity) work() {
-	for v.doOne() {
-	}
-}
-
 // doOne does a task, if any is left.
-func (v *validity) doOne() bool {
-	i := int(v.next.Add(1)) - 1
-	if i >= len(v.tasks) {
+func (v *validity) doOne() bool { return v.ahead.doOne() || v.unsure.doOne() }
+
+func (q *queue) doOne() bool {
+	i := int(q.next.Add(1)) - 1
+	if i >= len(q.tasks) {
 		return false
 	}
-	defer v.undone.Done()
-	if v.tasks[i]() != nil {
-		v.invalid.Store(true)
-	}
+	q.tasks[i]()
 	return true
 }
 
+// drop leaves undone what nobody has begun.
+func (q *queue) drop() { q.next.Store(int32(len(q.tasks))) }
+
 // invalid has a runtime that compiles decode and validate a binary.
-func (r *Runtime) invalid(binary func() []byte) (err error) {
+func (r *Runtime) invalid(binary []byte) (err error) {
 	defer recovered("validate", &err)
 	ctx := context.Background()
-	compiled, err := r.runtime.CompileModule(neverCompile(ctx), binary())
+	compiled, err := r.runtime.CompileModule(neverCompile(ctx), binary)
 	switch {
 	case err == nil: // there was nothing to compile
 		return compiled.Close(ctx)
@@ -81,7 +98,18 @@ func (v *validity) wait() error {
 	if v == nil {
 		return nil
 	}
-	v.work()
-	v.undone.Wait()
+	for v.unsure.doOne() {
+	}
+	v.judged.Wait()
 	return v.known()
+}
+
+// close waits until nobody works on the module any more.
+func (v *validity) close() {
+	if v == nil {
+		return
+	}
+	v.ahead.drop()
+	_ = v.wait()
+	v.workers.Wait()
 }
