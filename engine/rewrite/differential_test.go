@@ -143,7 +143,7 @@ func TestGeneratedModules(t *testing.T) {
 	t.Parallel()
 	count := 80
 	if testing.Short() {
-		count = 30
+		count = 12
 	}
 	runtimes := newRuntimes(t)
 	random := rand.New(rand.NewPCG(1, 2))

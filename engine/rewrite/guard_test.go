@@ -306,6 +306,9 @@ func TestRecursionIsBounded(t *testing.T) {
 // TestStackOfRecursion holds guests at the point where their stacks are deepest,
 // and looks at what all of them take.
 func TestStackOfRecursion(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills stacks, which takes the race detector half a minute")
+	}
 	for name, binary := range recursions() {
 		t.Run(name, func(t *testing.T) {
 			const guests = 16

@@ -97,6 +97,9 @@ type plainAnswer struct {
 // us draw random numbers before and after it reads its input, in activations at
 // once and one after the other.
 func TestPlainGoCommandsDoNotRepeatThemselves(t *testing.T) {
+	if testing.Short() {
+		t.Skip("with the race detector the compiler takes 20 s for a Go module")
+	}
 	t.Parallel()
 	rt, err := wazero.NewCompiler(t.Context(), engine.Config{HostFuncs: sandbox.HostFuncs(), CheckResets: true})
 	require.NoError(t, err)

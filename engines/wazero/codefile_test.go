@@ -50,6 +50,9 @@ func TestLoadMapsCode(t *testing.T) {
 }
 
 func TestLoadCopiesCodeIfTold(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles as much as TestLoadMapsCode")
+	}
 	t.Parallel()
 	c, err := NewCompiler(t.Context(), engine.Config{CopyCode: true})
 	require.NoError(t, err)

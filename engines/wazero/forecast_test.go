@@ -133,6 +133,9 @@ func TestForecastOrder(t *testing.T) {
 
 // Whatever others have called, no more than so much code is made ahead.
 func TestForecastIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads megabytes of code, which takes the race detector long")
+	}
 	t.Parallel()
 	const functions, size = 40, 60 << 10
 	parts := split(t, "(module "+strings.Repeat("(func "+strings.Repeat("nop ", size)+")", functions)+")")
