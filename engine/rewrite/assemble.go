@@ -65,11 +65,10 @@ func (w *rewriter) rewrite() error {
 // analyse looks at all that there is before anything is changed but bounds.
 func (w *rewriter) analyse() (*graph, error) {
 	graph := newGraph(w.m)
-	bodies, found, err := w.m.scanCode(graph, w.o.Preview)
+	bodies, err := w.look(graph)
 	if err != nil {
 		return nil, err
 	}
-	w.found = found
 	if err := w.clamp(); err != nil {
 		return nil, err
 	}
@@ -78,6 +77,19 @@ func (w *rewriter) analyse() (*graph, error) {
 		graph.resolve(bodies)
 	}
 	return graph, nil
+}
+
+// look makes the first pass over the code, and beside that the image of the data.
+func (w *rewriter) look(graph *graph) (bodies []body, err error) {
+	code := func() { bodies, w.found, err = w.m.scanCode(graph, w.o.Preview) }
+	data := func() {}
+	if w.o.Capture {
+		if w.result.Uncaptured = w.uncapturable(); w.result.Uncaptured == "" {
+			data = func() { w.result.Image = image(w.m.data) }
+		}
+	}
+	beside([]func(){data, code}, func(do func()) { do() })
+	return bodies, err
 }
 
 func (w *rewriter) countLocals(bodies []body) {

@@ -7,7 +7,7 @@ import (
 
 // capture takes the start function and the active data out of the module.
 func (w *rewriter) capture() {
-	if w.result.Uncaptured = w.uncapturable(); w.result.Uncaptured != "" {
+	if w.result.Uncaptured != "" {
 		return
 	}
 	if f, ok := w.m.start(); ok {
@@ -15,7 +15,6 @@ func (w *rewriter) capture() {
 		w.export(StartExport, kindFunc, w.shift(f))
 		w.content[startSection] = nil
 	}
-	w.result.Image = image(w.m.data)
 	w.dropData()
 }
 

@@ -158,8 +158,14 @@ type share struct {
 	first  uint32 // function that they begin with
 }
 
-// shareBytes is how much code it takes for another goroutine to pay.
-const shareBytes = 256 << 10
+const (
+	// shareBytes is how much code it takes for another goroutine to pay.
+	shareBytes = 128 << 10
+
+	// processorShares is how many shares there are for a processor: none waits long for
+	// another that is slower.
+	processorShares = 4
+)
 
 // shares divides bodies among the processors that there are.
 func (m *module) shares(g *graph, bodies []body) []*share {
@@ -167,7 +173,7 @@ func (m *module) shares(g *graph, bodies []body) []*share {
 	for i := range bodies {
 		size += bodies[i].unscanned()
 	}
-	n := min(runtime.GOMAXPROCS(0), 1+size/shareBytes)
+	n := min(processorShares*runtime.GOMAXPROCS(0), 1+size/shareBytes)
 	var shares []*share
 	for begin := 0; begin < len(bodies); {
 		end := begin
