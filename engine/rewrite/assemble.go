@@ -72,7 +72,7 @@ func (w *rewriter) analyse() (*graph, error) {
 	if err := w.clamp(); err != nil {
 		return nil, err
 	}
-	w.countLocals(bodies)
+	w.sumUp(bodies)
 	if w.o.Guard {
 		graph.resolve(bodies)
 	}
@@ -92,8 +92,10 @@ func (w *rewriter) look(graph *graph) (bodies []body, err error) {
 	return bodies, err
 }
 
-func (w *rewriter) countLocals(bodies []body) {
+func (w *rewriter) sumUp(bodies []body) {
+	w.result.Sound = true
 	for i := range bodies {
+		w.result.Sound = w.result.Sound && bodies[i].sound
 		n := uint64(bodies[i].locals)
 		w.result.Locals += n
 		w.result.MostLocals = max(w.result.MostLocals, n)

@@ -125,6 +125,7 @@ func TestSound(t *testing.T) {
 func TestGoIsSound(t *testing.T) {
 	t.Parallel()
 	parts := split(t, guesttest.Build(t, "wasmwhisk/examples/add", guest.Reactor))
+	require.True(t, parts.Result.Sound)
 	for n := range parts.Count() {
 		require.True(t, parts.Sound(n), "function %d of %d", n, parts.Count())
 	}
@@ -180,6 +181,7 @@ func TestManyValuesAreNotSurelySound(t *testing.T) {
 	for n := range parts.Count() {
 		require.Equal(t, n == 1, parts.Sound(n), "function %d", n)
 	}
+	require.False(t, parts.Result.Sound)
 }
 
 // FuzzSound has the rewriter and an engine judge the body of a function.

@@ -48,6 +48,11 @@ type Result struct {
 	// alike. It is no proof against forgery.
 	Checksum uint32
 
+	// Sound tells that all function bodies are known to be valid. If it is false some
+	// may be invalid, and an engine has to validate the original before the result is
+	// used.
+	Sound bool
+
 	// Guard is nil without Options.Guard.
 	Guard *Guard
 

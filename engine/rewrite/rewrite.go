@@ -8,11 +8,11 @@
 // host's control. The drivers under engines/ pass every binary through here
 // before an engine sees it. The walker therefore also refuses what decoders
 // choke on: a decoder that trusts a count allocates for it, and a dozen bytes
-// can ask for more memory than the machine has. Beyond that it does not
-// validate; the engine does, and must be asked before a binary is rewritten.
-// What is invalid stays so in any case: whatever names a type, function, global,
-// local or label that is not there is refused, and so are names that the
-// rewriter keeps for itself.
+// can ask for more memory than the machine has. It validates function bodies as far as
+// compilers make them, see [Result]; of others an engine must be asked. What is
+// invalid stays so in any case: whatever names a type, function, global, local or
+// label that is not there is refused, and so are names that the rewriter keeps for
+// itself.
 //
 // The rewriter knows WebAssembly 2.0. Custom sections are dropped except for the
 // names of functions.

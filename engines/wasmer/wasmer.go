@@ -98,11 +98,23 @@ func (r *Runtime) Compile(_ context.Context, binary []byte) (engine.Module, erro
 	if err != nil {
 		return nil, err
 	}
-	text := C.wm_validate((*C.char)(unsafe.Pointer(unsafe.SliceData(c.Binary))), C.size_t(len(c.Binary)))
-	if err := errorOf(text); err != nil {
-		return nil, &engine.InvalidModuleError{Err: err}
+	if err := validate(c.Binary); err != nil {
+		return nil, err
+	}
+	if !c.Sound {
+		if err := validate(binary); err != nil {
+			return nil, err
+		}
 	}
 	return newModule(r, binary, c)
+}
+
+func validate(binary []byte) error {
+	text := C.wm_validate((*C.char)(unsafe.Pointer(unsafe.SliceData(binary))), C.size_t(len(binary)))
+	if err := errorOf(text); err != nil {
+		return &engine.InvalidModuleError{Err: err}
+	}
+	return nil
 }
 
 // Close may be called twice.

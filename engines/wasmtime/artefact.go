@@ -69,7 +69,7 @@ func cpuFeatures() []byte {
 }
 
 func (r *Runtime) Precompile(_ context.Context, binary []byte, dir string) error {
-	c, err := prepare(binary, r.config)
+	c, err := r.prepare(binary)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ package wasmtime
 import (
 	"slices"
 
+	"github.com/bytecodealliance/wasmtime-go/v44"
+
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/rewrite"
 )
@@ -28,24 +30,29 @@ const codeFactor = 4
 // prepare rewrites a binary: with bounded tables, and such that its memory is
 // filled by us and its instances can start from a snapshot. It needs no guard:
 // the engine interrupts guests and bounds their stacks by itself.
-func prepare(binary []byte, config engine.Config) (code, error) {
+func (r *Runtime) prepare(binary []byte) (code, error) {
 	faces, err := rewrite.InterfaceOf(binary)
 	if err != nil {
 		return code{}, &engine.InvalidModuleError{Err: err}
 	}
-	r, err := rewrite.Rewrite(binary, rewrite.Options{
-		TableElements: config.TableElements,
+	result, err := rewrite.Rewrite(binary, rewrite.Options{
+		TableElements: r.config.TableElements,
 		MemoryPages:   engine.MaxPages, // so that each memory has a maximum, see shim.c
 		Capture:       true,
 	})
 	if err != nil {
 		return code{}, &engine.InvalidModuleError{Err: err}
 	}
-	c := code{Result: r, Interface: faces, fixed: r.Unresettable, size: codeFactor*int64(len(r.Binary)) + engine.PageSize}
+	if !result.Sound {
+		if err := wasmtime.ModuleValidate(r.engine, binary); err != nil {
+			return code{}, &engine.InvalidModuleError{Err: err}
+		}
+	}
+	c := code{Result: result, Interface: faces, fixed: result.Unresettable, size: codeFactor*int64(len(result.Binary)) + engine.PageSize}
 	if c.fixed == "" {
 		// Data that the engine writes at every instantiation would overwrite a
 		// snapshot's.
-		c.fixed = r.Uncaptured
+		c.fixed = result.Uncaptured
 	}
 	return c, nil
 }

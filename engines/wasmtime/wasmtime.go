@@ -151,7 +151,7 @@ func version() string {
 }
 
 func (r *Runtime) Compile(_ context.Context, binary []byte) (engine.Module, error) {
-	c, err := prepare(binary, r.config)
+	c, err := r.prepare(binary)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // artefactForm changes with the files of an artefact and what is in them.
-const artefactForm = 6
+const artefactForm = 7
 
 // The files of an artefact.
 const (

@@ -63,6 +63,9 @@ func (c *Compiler) Precompile(ctx context.Context, binary []byte, dir string) (e
 	if err != nil {
 		return err
 	}
+	if err := c.validateUnsure(binary, code); err != nil {
+		return err
+	}
 	return writeArtefact(ctx, dir, binary, code)
 }
 

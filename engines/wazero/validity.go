@@ -85,6 +85,15 @@ func (r *Runtime) invalid(binary []byte) (err error) {
 	return &engine.InvalidModuleError{Err: err}
 }
 
+// validateUnsure has the engine validate a binary as it was before it was rewritten, if
+// the rewriter is not sure of it.
+func (r *Runtime) validateUnsure(binary []byte, c code) error {
+	if c.Sound {
+		return nil
+	}
+	return r.invalid(binary)
+}
+
 // known tells what is wrong, as far as that is known.
 func (v *validity) known() error {
 	if v == nil || !v.invalid.Load() {

@@ -95,6 +95,9 @@ func (r *Runtime) Compile(ctx context.Context, binary []byte) (engine.Module, er
 	if err := r.check(c); err != nil {
 		return nil, err
 	}
+	if err := r.validateUnsure(binary, c); err != nil {
+		return nil, err
+	}
 	m, err := r.compile(ctx, c)
 	if err != nil {
 		return nil, err
