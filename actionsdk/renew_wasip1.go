@@ -51,12 +51,11 @@ func tryOut(work func()) {
 	work()
 }
 
-// makeRoom allocates once in every size up to a hundred bytes and a few, with pointers
+// makeRoom allocates once in every size up to a few hundred bytes, with pointers
 // and without: the allocator keeps a span at hand for each from then on, and
-// preparing one costs a run a microsecond. It costs a guest that is interpreted a hundred,
-// too much for sizes that few need.
+// preparing one costs a run a microsecond.
 func makeRoom() {
-	for size := 8; size <= 128; size += 8 {
+	for size := 8; size <= 256; size += 8 {
 		reactor.room.bytes, reactor.room.pointers = make([]byte, size), make([]*byte, size/8)
 	}
 	reactor.room.bytes, reactor.room.pointers = nil, nil
