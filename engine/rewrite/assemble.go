@@ -79,16 +79,25 @@ func (w *rewriter) analyse() (*graph, error) {
 	return graph, nil
 }
 
-// look makes the first pass over the code, and beside that the image of the data.
+// manySegments is how many data segments it takes for another goroutine to pay.
+const manySegments = 1000
+
+// look makes the first pass over the code, and lays the image of the data beside that.
 func (w *rewriter) look(graph *graph) (bodies []body, err error) {
 	code := func() { bodies, w.found, err = w.m.scanCode(graph, w.o.Preview) }
-	data := func() {}
+	data := func() { w.result.Image = image(w.m.data) }
 	if w.o.Capture {
-		if w.result.Uncaptured = w.uncapturable(); w.result.Uncaptured == "" {
-			data = func() { w.result.Image = image(w.m.data) }
-		}
+		w.result.Uncaptured = w.uncapturable()
 	}
-	beside([]func(){data, code}, func(do func()) { do() })
+	switch {
+	case !w.o.Capture || w.result.Uncaptured != "":
+		code()
+	case len(w.m.data) < manySegments:
+		data()
+		code()
+	default:
+		beside([]func(){data, code}, func(do func()) { do() })
+	}
 	return bodies, err
 }
 
