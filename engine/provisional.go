@@ -22,7 +22,8 @@ type Preview interface {
 	// of the same memory, which must not change.
 	Show(arrived []byte)
 
-	// End has it look at nothing more, and must follow the last Show.
+	// End has it look at nothing more until the binary is interpreted, and must follow
+	// the last Show.
 	End()
 }
 

@@ -12,7 +12,7 @@ type cursor struct {
 	op      opcode
 	effect  int
 	slow    int      // bytes of code that it counts for beyond its own
-	x, y    uint32   // its index or indices, or the alignment of an access to memory
+	x, y    uint32   // its index or indices, the alignment of an access to memory, or its byte
 	targets []uint32 // of br_table, the default last
 	depth   uint32   // open blocks, the function itself included
 }

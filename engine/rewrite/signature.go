@@ -8,8 +8,8 @@ const (
 	typeF64 = 0x7c
 )
 
-// signature is what an instruction takes from the operands and gives. That of most
-// takes and gives the same each time.
+// signature is what an instruction takes from the operands and gives, where that is the
+// same each time.
 type signature struct {
 	known  bool
 	memory bool // there has to be one

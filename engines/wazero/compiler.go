@@ -97,7 +97,7 @@ func (c *Compiler) Interpret(ctx context.Context, binary []byte, seen engine.Pre
 	if err != nil {
 		return nil, err
 	}
-	valid := c.validate(binary, code.parts)
+	valid := c.validate(binary, code)
 	m, err := r.compile(ctx, code)
 	if err != nil {
 		valid.close()

@@ -74,12 +74,12 @@ func (p *parts) divide(functions []uint32, size int) (lists [][]uint32) {
 	return lists
 }
 
-// unsure are the functions that an engine has to judge, except those in the frame: as
-// many as are worth a sample each, which repeats all of the module but the code.
+// unsure are the functions that an engine has to judge, in lists that are worth a sample
+// each, which repeats all of the module but the code.
 func (p *parts) unsure() [][]uint32 {
 	var functions []uint32
 	for n := range p.source.Count() {
-		if !p.source.Sound(n) && p.source.Asked(n) {
+		if !p.source.Sound(n) {
 			functions = append(functions, n)
 		}
 	}

@@ -28,25 +28,20 @@ type queue struct {
 	next  atomic.Int32
 }
 
-// validate has the rest of a binary validated, of which the rewriter has seen that it
-// is safe to do so.
-func (r *Runtime) validate(binary []byte, p *parts) *validity {
-	if p == nil {
-		return nil // the engine has seen all of it
-	}
+// validate has what the rewriter is not sure of validated, as it was before it was
+// rewritten. The rewriter has seen that this is safe.
+func (r *Runtime) validate(binary []byte, c code) *validity {
 	v := &validity{why: sync.OnceValue(func() error { return r.invalid(binary) })}
-	for _, part := range p.likely {
-		v.ahead.tasks = append(v.ahead.tasks, func() { _, _ = part.code() })
+	if p := c.parts; p != nil {
+		for _, part := range p.likely {
+			v.ahead.tasks = append(v.ahead.tasks, func() { _, _ = part.code() })
+		}
+		for _, functions := range p.unsure() {
+			v.judge(func() error { return r.invalid(p.source.Sample(functions)) })
+		}
+	} else if !c.Sound {
+		v.judge(v.why)
 	}
-	for _, functions := range p.unsure() {
-		v.unsure.tasks = append(v.unsure.tasks, func() {
-			defer v.judged.Done()
-			if r.invalid(p.source.Sample(functions)) != nil {
-				v.invalid.Store(true)
-			}
-		})
-	}
-	v.judged.Add(len(v.unsure.tasks))
 	for range min(runtime.GOMAXPROCS(0)-1, len(v.ahead.tasks)+len(v.unsure.tasks)) {
 		v.workers.Go(func() {
 			for v.doOne() {
@@ -54,6 +49,17 @@ func (r *Runtime) validate(binary []byte, p *parts) *validity {
 		})
 	}
 	return v
+}
+
+// judge adds a task that may find the binary invalid.
+func (v *validity) judge(task func() error) {
+	v.judged.Add(1)
+	v.unsure.tasks = append(v.unsure.tasks, func() {
+		defer v.judged.Done()
+		if task() != nil {
+			v.invalid.Store(true)
+		}
+	})
 }
 
 // doOne does a task, if any is left.
