@@ -19,7 +19,10 @@ import (
 //go:wasmexport ow_warm_up
 func warmUp() {
 	register()
-	rehearseRun()
+	reactor.input = make([]byte, inputRoom)
+	if reactor.rehearse != nil {
+		tryOut(reactor.rehearse)
+	}
 	reactor.generator = findGenerator()
 	if !reactor.generator.renewable() {
 		panic("actionsdk: this version of Go keeps its random numbers elsewhere")
@@ -30,18 +33,17 @@ func warmUp() {
 // inputRoom is for inputs that need no memory of their own.
 const inputRoom = 4 << 10
 
-// rehearseRun does all of a run that is not the author's, and leaves nothing of
-// it but room: maps that have grown, and memory of the sizes that will be needed.
-// Making such room costs each run more than the rest of its environment.
+// rehearseRun does the rest of a run that is not the author's, and leaves nothing
+// of it but room: maps that have grown, and memory of the sizes that will be
+// needed. Making such room costs each run more than the rest of its environment.
+// A run needs none of it: a host leaves it out as long as it interprets.
+//
+//go:wasmexport ow_rehearse
 func rehearseRun() {
-	reactor.input = make([]byte, inputRoom)
 	makeRoom()
 	reactor.entries = rehearseEnviron()
 	_, cancel := newContext(usualEnviron)
 	cancel()
-	if reactor.rehearse != nil {
-		tryOut(reactor.rehearse)
-	}
 }
 
 // tryOut takes no harm from types of the author's that cannot cope with an empty

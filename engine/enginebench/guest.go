@@ -79,8 +79,10 @@ func (g *guest) capture(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := instance.Call(ctx, "ow_warm_up"); err != nil && !errors.Is(err, engine.ErrNoExport) {
-		return errors.Join(err, instance.Close(ctx))
+	for _, preparing := range []string{"ow_warm_up", "ow_rehearse"} {
+		if _, err := instance.Call(ctx, preparing); err != nil && !errors.Is(err, engine.ErrNoExport) {
+			return errors.Join(err, instance.Close(ctx))
+		}
 	}
 	g.snapshot, err = snapshotter.Capture(instance)
 	if errors.Is(err, engine.ErrNotCapturable) {

@@ -93,8 +93,8 @@ type holding struct {
 }
 
 // bring starts the guest, and finds its generators if it is the first one.
-func (h *holding) bring(ctx context.Context, guest engine.Instance) (renewed []string, err error) {
-	if err := hold(ctx, guest); err != nil {
+func (h *holding) bring(ctx context.Context, guest *guest) (renewed []string, err error) {
+	if err := hold(ctx, guest.Instance); err != nil {
 		return nil, err
 	}
 	if h.asked > 0 && h.generators == nil {
@@ -194,7 +194,7 @@ func (f *fork) take(ctx context.Context, p *preparation, shelf uint32) (*guest, 
 	guest := f.start.idle.take(shelf)
 	if guest == nil {
 		var err error
-		if guest, err = f.another(ctx, p.snapshot); err != nil {
+		if guest, err = f.another(ctx, p); err != nil {
 			return nil, f.giveUp(ctx, p, err)
 		}
 	}
@@ -205,15 +205,16 @@ func (f *fork) take(ctx context.Context, p *preparation, shelf uint32) (*guest, 
 }
 
 // another gives one more instance that is held as that of the snapshot was.
-func (f *fork) another(ctx context.Context, held engine.Snapshot) (*guest, error) {
+func (f *fork) another(ctx context.Context, held *preparation) (*guest, error) {
 	guest, err := f.start.bring(ctx, f.way())
 	if err != nil {
 		return nil, err
 	}
-	if err := held.(engine.Adopter).Adopt(guest.Instance); err != nil {
+	if err := held.snapshot.(engine.Adopter).Adopt(guest.Instance); err != nil {
 		_ = guest.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
+	guest.from = held
 	return guest, nil
 }
 

@@ -63,8 +63,10 @@ func newSnapshotted(b *testing.B, binary []byte) snapshotted {
 	first, err := module.Instantiate(ctx, engine.Limits{})
 	require.NoError(b, err)
 	require.NoError(b, s.contract.Initialize(ctx, first))
-	if _, err := first.Call(ctx, "ow_warm_up"); err != nil {
-		require.ErrorIs(b, err, engine.ErrNoExport)
+	for _, preparing := range []string{"ow_warm_up", "ow_rehearse"} {
+		if _, err := first.Call(ctx, preparing); err != nil {
+			require.ErrorIs(b, err, engine.ErrNoExport)
+		}
 	}
 	s.snapshot, err = s.module.Capture(first)
 	require.NoError(b, err)

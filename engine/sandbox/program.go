@@ -145,7 +145,7 @@ func (p *Program) make(ctx context.Context, how func(engine.Module) (engine.Inst
 			if err != nil {
 				return nil, err
 			}
-			return &guest{instance, t}, nil
+			return &guest{Instance: instance, tier: t}, nil
 		}
 	}
 }

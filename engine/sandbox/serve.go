@@ -3,8 +3,6 @@ package sandbox
 import (
 	"context"
 	"errors"
-
-	"wasmwhisk/engine"
 )
 
 // errReady ends a command that has come to where it reads its input.
@@ -18,7 +16,7 @@ var errNotReady = errors.New("the command ends before it is ready for its input"
 // state of that moment is one to start from, as that of a reactor after its
 // start-up: memory and globals are all of it, since the call is never returned
 // from.
-func (s *start) serve(ctx context.Context, guest engine.Instance) (renewed []string, err error) {
+func (s *start) serve(ctx context.Context, guest *guest) (renewed []string, err error) {
 	if _, err := guest.Call(ctx, "_start"); err == nil {
 		return nil, errNotReady
 	} else if !errors.Is(err, errReady) {

@@ -37,6 +37,7 @@ type start struct {
 type preparation struct {
 	snapshot engine.Snapshot // nil if there is none
 	started  bool            // the snapshot is of a guest that has started
+	rough    bool            // the guest has still to rehearse
 	why      error           // it is not, or not as far as it could be
 	contract abi.Contract    // by which its instances are asked
 }
@@ -58,24 +59,42 @@ func newStart(program *Program, contract abi.Contract, policy Policy) *start {
 	return s
 }
 
-// prepare takes the snapshot unless that was tried before. The error is that of
+// prepare takes the snapshot unless that was tried before, and another one after
+// a rehearsal when there is a final module to rehearse on. The error is that of
 // ctx; that there is no snapshot is none.
 func (s *start) prepare(ctx context.Context) (*preparation, error) {
-	if p := s.prepared.Load(); p != nil {
+	if p := s.prepared.Load(); s.ready(p) {
 		return p, nil
 	}
 	s.preparing.Lock()
 	defer s.preparing.Unlock()
-	if p := s.prepared.Load(); p != nil {
-		return p, nil
+	last := s.prepared.Load()
+	if s.ready(last) {
+		return last, nil
 	}
-	defer s.program.hurry()
-	p, err := s.attempt(ctx)
+	next, err := s.better(ctx, last)
 	if err != nil {
 		return nil, err
 	}
-	s.prepared.Store(p)
-	return p, nil
+	s.prepared.Store(next)
+	if last != nil && last.snapshot != next.snapshot {
+		_ = last.snapshot.Close()
+	}
+	return next, nil
+}
+
+// ready tells whether nothing better can be had than what there is.
+func (s *start) ready(p *preparation) bool {
+	return p != nil && !(p.rough && s.program.Settled())
+}
+
+// better is what follows a preparation, nil before the first.
+func (s *start) better(ctx context.Context, last *preparation) (*preparation, error) {
+	if last != nil {
+		return s.refine(ctx, last)
+	}
+	defer s.program.hurry()
+	return s.attempt(ctx)
 }
 
 // asked is the contract by which sandboxes are asked, as far as that is known.
@@ -89,9 +108,10 @@ func (s *start) asked() abi.Contract {
 // way is a way to the state that a snapshot is taken of. It tells which functions
 // may have been called on it whose answers do not last.
 type way struct {
-	contract  abi.Contract // by which a guest is asked that went it
-	started   bool         // nothing is left to do of the start-up
-	bring     func(context.Context, engine.Instance) (renewed []string, err error)
+	contract  abi.Contract    // by which a guest is asked that went it
+	from      engine.Snapshot // where it begins; nil for the binary
+	started   bool            // nothing is left to do of the start-up
+	bring     func(context.Context, *guest) (renewed []string, err error)
 	configure func(*wasi.Config) // what the guest finds on it; nil for nothing
 }
 
@@ -113,15 +133,15 @@ func (s *start) ways() []way {
 
 // attempt takes the best snapshot that is sound.
 func (s *start) attempt(ctx context.Context) (*preparation, error) {
-	p := &preparation{contract: s.contract}
+	var why error
 	if s.anew {
-		p.why = errUnwanted
+		why = errUnwanted
 	}
 	for _, w := range s.ways() {
-		snapshot, err := s.capture(ctx, w)
+		p, err := s.capture(ctx, w)
 		if err == nil {
-			p.snapshot, p.started, p.contract = snapshot, w.started, w.contract
-			break
+			p.why = why
+			return p, nil
 		}
 		if errors.Is(err, errAgain) {
 			return s.attempt(ctx)
@@ -129,9 +149,25 @@ func (s *start) attempt(ctx context.Context) (*preparation, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		p.why = cmp.Or(p.why, err)
+		why = cmp.Or(why, err)
 	}
-	return p, nil
+	return &preparation{why: why, contract: s.contract}, nil
+}
+
+// refine takes the snapshot of a guest that has rehearsed, too. Where that is not
+// to be had it was only to save time: the last snapshot stays.
+func (s *start) refine(ctx context.Context, last *preparation) (*preparation, error) {
+	_ = s.idle.drain(context.WithoutCancel(ctx))
+	next, err := s.capture(ctx, way{contract: last.contract, from: last.snapshot, started: true, bring: rehearsed})
+	if err == nil {
+		return next, nil
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	kept := *last
+	kept.rough = false
+	return &kept, nil
 }
 
 // warmUp is exported by SDKs that make a snapshot sound whatever their start-up
@@ -140,22 +176,35 @@ func (s *start) attempt(ctx context.Context) (*preparation, error) {
 // not be done in each run.
 const warmUp = "ow_warm_up"
 
+// rehearse is exported by SDKs that can do more of that kind, for the sake of
+// time alone. It is called once after the warm-up on a final module: somebody
+// waits for a guest that is interpreted.
+const rehearse = "ow_rehearse"
+
 // capture brings a guest to the state in question, and takes that.
-func (s *start) capture(ctx context.Context, w way) (engine.Snapshot, error) {
+func (s *start) capture(ctx context.Context, w way) (*preparation, error) {
 	guest, err := s.bring(ctx, w)
 	if err != nil {
 		return nil, err
 	}
 	snapshot, err := guest.tier.module.(engine.Snapshotter).Capture(guest.Instance)
-	if err == nil && s.keep(guest, snapshot) {
-		return snapshot, nil
+	if err != nil {
+		_ = guest.Close(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	p := &preparation{snapshot: snapshot, started: w.started, contract: w.contract}
+	p.rough = guest.tier.provisional && w.started && slices.ContainsFunc(guest.tier.module.Exports(), isRehearsal)
+	if s.keep(guest, p) {
+		return p, nil
 	}
 	_ = guest.Close(context.WithoutCancel(ctx))
-	if err == nil && s.fork != nil {
+	if s.fork != nil {
 		return nil, errors.Join(errNotKept, snapshot.Close())
 	}
-	return snapshot, err
+	return p, nil
 }
+
+func isRehearsal(e engine.Export) bool { return e.Name == rehearse }
 
 // bring makes a guest with nothing of any activation, and takes it on a way.
 func (s *start) bring(ctx context.Context, w way) (_ *guest, err error) {
@@ -170,11 +219,11 @@ func (s *start) bring(ctx context.Context, w way) (_ *guest, err error) {
 	defer hosts.Close()
 	ctx = s.program.onTier(host.NewContext(wasi.NewContext(ctx, system), hosts), system, hosts)
 
-	guest, err := s.instantiate(ctx)
+	guest, err := s.instance(ctx, w.from)
 	if err != nil {
 		return nil, verdict(ctx, err)
 	}
-	renewed, err := w.bring(ctx, guest.Instance)
+	renewed, err := w.bring(ctx, guest)
 	if err == nil {
 		err = sound(system, hosts, renewed)
 	}
@@ -185,39 +234,61 @@ func (s *start) bring(ctx context.Context, w way) (_ *guest, err error) {
 	return guest, nil
 }
 
-// instantiate gives an instance as its binary describes it.
-func (s *start) instantiate(ctx context.Context) (*guest, error) {
-	return s.program.make(ctx, func(m engine.Module) (engine.Instance, error) { return m.Instantiate(ctx, s.limits) })
+// instance makes an instance in the state of a snapshot, or as its binary describes
+// it if there is none.
+func (s *start) instance(ctx context.Context, from engine.Snapshot) (*guest, error) {
+	return s.program.make(ctx, func(m engine.Module) (engine.Instance, error) {
+		if from == nil {
+			return m.Instantiate(ctx, s.limits)
+		}
+		return m.(engine.Snapshotter).Restore(ctx, from, s.limits)
+	})
 }
 
 // keep has the guest that was captured serve the first activation, if it is as
 // good as one from the snapshot.
-func (s *start) keep(guest *guest, captured engine.Snapshot) bool {
+func (s *start) keep(guest *guest, p *preparation) bool {
 	_, resets := guest.Instance.(engine.Resetter)
-	adopter, adopts := captured.(engine.Adopter)
-	return resets && adopts && adopter.Adopt(guest.Instance) == nil && s.idle.put(guest, 0)
+	adopter, adopts := p.snapshot.(engine.Adopter)
+	if !resets || !adopts || adopter.Adopt(guest.Instance) != nil {
+		return false
+	}
+	guest.from = p
+	return s.idle.put(guest, 0)
 }
 
 // startUp starts a guest, as far as that can be done for nobody.
-func (s *start) startUp(ctx context.Context, guest engine.Instance) (renewed []string, err error) {
+func (s *start) startUp(ctx context.Context, guest *guest) (renewed []string, err error) {
 	if err := s.contract.Initialize(ctx, guest); err != nil || s.contract.Name() != abi.Reactor {
 		return nil, err
 	}
 	return warmedUp(ctx, guest)
 }
 
-// warmedUp lets a guest warm up that can.
-func warmedUp(ctx context.Context, guest engine.Instance) (renewed []string, err error) {
+// warmedUp lets a guest warm up that can, and rehearse where that is quick.
+func warmedUp(ctx context.Context, guest *guest) (renewed []string, err error) {
 	_, err = guest.Call(ctx, warmUp)
 	if errors.Is(err, engine.ErrNoExport) {
 		return nil, nil
+	}
+	if err != nil || guest.tier.provisional {
+		return renewable(), err
+	}
+	return rehearsed(ctx, guest)
+}
+
+// rehearsed lets a guest rehearse that has warmed up, if it can.
+func rehearsed(ctx context.Context, guest *guest) (renewed []string, err error) {
+	_, err = guest.Call(ctx, rehearse)
+	if errors.Is(err, engine.ErrNoExport) {
+		err = nil
 	}
 	return renewable(), err
 }
 
 // notStarted leaves a guest as it was made: with the memory that its binary
 // describes, and nothing done yet but its start function.
-func (s *start) notStarted(context.Context, engine.Instance) (renewed []string, err error) {
+func (s *start) notStarted(context.Context, *guest) (renewed []string, err error) {
 	return nil, nil
 }
 
@@ -270,7 +341,7 @@ func (s *start) take(ctx context.Context, shelf uint32) (*guest, error) {
 	if s.fork != nil {
 		return s.fork.take(ctx, p, shelf)
 	}
-	guest, err := s.get(ctx, p.snapshot, shelf)
+	guest, err := s.get(ctx, p, shelf)
 	if err != nil || p.started {
 		return guest, err
 	}
@@ -283,16 +354,22 @@ func (s *start) take(ctx context.Context, shelf uint32) (*guest, error) {
 
 // get gives an instance in the state of the snapshot, or one as it is made if
 // there is none.
-func (s *start) get(ctx context.Context, snapshot engine.Snapshot, shelf uint32) (*guest, error) {
-	if snapshot == nil {
-		return s.instantiate(ctx)
+func (s *start) get(ctx context.Context, p *preparation, shelf uint32) (*guest, error) {
+	if p.snapshot == nil {
+		return s.instance(ctx, nil)
 	}
 	if guest := s.idle.take(shelf); guest != nil {
 		return guest, nil
 	}
-	return s.program.make(ctx, func(m engine.Module) (engine.Instance, error) {
-		return m.(engine.Snapshotter).Restore(ctx, snapshot, s.limits)
-	})
+	guest, err := s.instance(ctx, p.snapshot)
+	if err == nil {
+		guest.from = p
+		return guest, nil
+	}
+	if next := s.prepared.Load(); next != p { // whose snapshot was closed
+		return s.get(ctx, next, shelf)
+	}
+	return nil, err
 }
 
 // put takes an instance back whose last call ended with err.
@@ -303,11 +380,12 @@ func (s *start) put(ctx context.Context, guest *guest, shelf uint32, err error) 
 }
 
 // recycle puts an instance back to its start if that makes it as good as a new
-// one: it came from the snapshot, its call ended in order, nothing but its memory
-// and globals has changed, and new ones are of the same tier.
+// one: it came from the snapshot that is the present one, its call ended in order,
+// nothing but its memory and globals has changed, and new ones are of the same
+// tier.
 func (s *start) recycle(guest *guest, shelf uint32, err error) bool {
 	resetter, ok := guest.Instance.(engine.Resetter)
-	return ok && orderly(err) && s.prepared.Load().snapshot != nil && guest.tier == s.program.tier.Load() &&
+	return ok && orderly(err) && guest.from == s.prepared.Load() && guest.tier == s.program.tier.Load() &&
 		resetter.Reset() == nil && s.idle.put(guest, shelf)
 }
 

@@ -26,6 +26,7 @@ type tier struct {
 type guest struct {
 	engine.Instance
 	tier *tier
+	from *preparation // whose snapshot it began with; nil for none
 }
 
 // enter tells whether instances may be made of the tier's module, until leave.

@@ -132,25 +132,91 @@ func TestSnapshotOutlivesItsTier(t *testing.T) {
 	require.NoError(t, sandbox.WhyNoSnapshot(tpl))
 }
 
-func TestReplacedUnderLoad(t *testing.T) {
+// rehearsing answers {"rehearsed":true} if it has begun after a rehearsal, and
+// traps where it finds anything of another activation.
+func rehearsing(rehearsal string) string {
+	return importing(`(import "whisk" "deadline" (func $deadline (result i64)))`, reactor(`
+	(if (i32.ne (i32.load (i32.const 512)) (i32.const 1)) (then unreachable))
+	(i32.store (i32.const 512) (i32.const 2))
+	(select (i64.or (i64.shl (i64.const 32) (i64.const 32)) (i64.const 18)) (global.get $ok) (i32.load (i32.const 516)))`, `
+	(data (i32.const 32) "{\"rehearsed\":true}")
+	(func (export "ow_warm_up") (i32.store (i32.const 512) (i32.const 1)))
+	(func (export "ow_rehearse") (i32.store (i32.const 516) (i32.const 1)) `+rehearsal+`)`))
+}
+
+// An interpreted guest begins without a rehearsal, for which somebody would wait.
+func TestGuestRehearsesOnItsFinalModule(t *testing.T) {
 	t.Parallel()
-	p := newTiered(t, wat.Must(counts))
-	tpls := []*sandbox.Template{p.template(sandbox.Policy{}), p.template(sandbox.Policy{NoSnapshot: true})}
-	var running sync.WaitGroup
-	for n := range 16 {
-		running.Go(func() {
-			for i := 0; i < 200 || !p.Settled(); i++ {
-				if err := tpls[n%2].Run(t.Context(), activation(`{}`)).Err; err != nil {
-					t.Errorf("Run = %v", err)
-					return
+	for name, tc := range map[string]struct{ rehearsal, want string }{
+		"does":           {"", `{"rehearsed":true}`},
+		"traps":          {"unreachable", `{"ok":true}`},
+		"calls the host": {"(drop (call $deadline))", `{"ok":true}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newTiered(t, wat.Must(rehearsing(tc.rehearsal)))
+			tpl := p.template(sandbox.Policy{})
+			require.NoError(t, tpl.Probe(t.Context()).Err)
+			answers := func(want string) {
+				t.Helper()
+				for range 3 {
+					out := tpl.Run(t.Context(), activation(`{}`))
+					require.NoError(t, out.Err)
+					require.JSONEq(t, want, string(out.Result))
 				}
 			}
+			answers(`{"ok":true}`)
+			p.compile()
+			answers(tc.want)
+			require.NoError(t, sandbox.WhyNoSnapshot(tpl))
 		})
 	}
+}
+
+// A rehearsal that does not end costs no more than the time of whom it is for.
+func TestEndlessRehearsal(t *testing.T) {
+	t.Parallel()
+	p := newTiered(t, wat.Must(rehearsing("(loop $l (br $l))")))
+	tpl := p.template(sandbox.Policy{})
+	require.NoError(t, tpl.Probe(t.Context()).Err)
 	p.compile()
-	running.Wait()
-	for _, tpl := range tpls {
-		assert.False(t, tpl.Run(t.Context(), activation(`{}`)).Provisional)
+	for range 2 {
+		a := activation(`{}`)
+		a.Deadline = time.Now().Add(50 * time.Millisecond)
+		require.ErrorIs(t, tpl.Run(t.Context(), a).Err, context.DeadlineExceeded)
+	}
+}
+
+func TestReplacedUnderLoad(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		src   string
+		other sandbox.Policy // of every second activation
+	}{
+		"the snapshot stays":    {src: counts, other: sandbox.Policy{NoSnapshot: true}},
+		"it is taken once more": {src: rehearsing("")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newTiered(t, wat.Must(tc.src))
+			tpls := []*sandbox.Template{p.template(sandbox.Policy{}), p.template(tc.other)}
+			var running sync.WaitGroup
+			for n := range 16 {
+				running.Go(func() {
+					for i := 0; i < 200 || !p.Settled(); i++ {
+						if err := tpls[n%2].Run(t.Context(), activation(`{}`)).Err; err != nil {
+							t.Errorf("Run = %v", err)
+							return
+						}
+					}
+				})
+			}
+			p.compile()
+			running.Wait()
+			for _, tpl := range tpls {
+				assert.False(t, tpl.Run(t.Context(), activation(`{}`)).Provisional)
+			}
+		})
 	}
 }
 
