@@ -192,8 +192,7 @@ func (s *start) capture(ctx context.Context, w way) (*preparation, error) {
 		_ = guest.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
-	p := &preparation{snapshot: snapshot, started: w.started, contract: w.contract}
-	p.rough = guest.tier.provisional && w.started && slices.ContainsFunc(guest.tier.module.Exports(), isRehearsal)
+	p := &preparation{snapshot: snapshot, started: w.started, rough: guest.rough, contract: w.contract}
 	if s.keep(guest, p) {
 		return p, nil
 	}
@@ -203,8 +202,6 @@ func (s *start) capture(ctx context.Context, w way) (*preparation, error) {
 	}
 	return p, nil
 }
-
-func isRehearsal(e engine.Export) bool { return e.Name == rehearse }
 
 // bring makes a guest with nothing of any activation, and takes it on a way.
 func (s *start) bring(ctx context.Context, w way) (_ *guest, err error) {
@@ -271,11 +268,17 @@ func warmedUp(ctx context.Context, guest *guest) (renewed []string, err error) {
 	if errors.Is(err, engine.ErrNoExport) {
 		return nil, nil
 	}
-	if err != nil || guest.tier.provisional {
-		return renewable(), err
+	if err != nil {
+		return nil, err
+	}
+	if guest.tier.provisional {
+		guest.rough = slices.ContainsFunc(guest.tier.module.Exports(), isRehearsal)
+		return renewable(), nil
 	}
 	return rehearsed(ctx, guest)
 }
+
+func isRehearsal(e engine.Export) bool { return e.Name == rehearse }
 
 // rehearsed lets a guest rehearse that has warmed up, if it can.
 func rehearsed(ctx context.Context, guest *guest) (renewed []string, err error) {

@@ -25,8 +25,9 @@ type tier struct {
 // guest is an instance, and what it is one of.
 type guest struct {
 	engine.Instance
-	tier *tier
-	from *preparation // whose snapshot it began with; nil for none
+	tier  *tier
+	from  *preparation // whose snapshot it began with; nil for none
+	rough bool         // it has warmed up, and could rehearse
 }
 
 // enter tells whether instances may be made of the tier's module, until leave.

@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -147,14 +148,17 @@ func rehearsing(rehearsal string) string {
 // An interpreted guest begins without a rehearsal, for which somebody would wait.
 func TestGuestRehearsesOnItsFinalModule(t *testing.T) {
 	t.Parallel()
-	for name, tc := range map[string]struct{ rehearsal, want string }{
-		"does":           {"", `{"rehearsed":true}`},
-		"traps":          {"unreachable", `{"ok":true}`},
-		"calls the host": {"(drop (call $deadline))", `{"ok":true}`},
+	const yes, no = `{"rehearsed":true}`, `{"ok":true}`
+	for name, tc := range map[string]struct{ src, want string }{
+		"does":             {rehearsing(""), yes},
+		"traps":            {rehearsing("unreachable"), no},
+		"calls the host":   {rehearsing("(drop (call $deadline))"), no},
+		"has no warm-up":   {strings.Replace(rehearsing(""), "ow_warm_up", "_initialize", 1), no},
+		"has no rehearsal": {strings.Replace(rehearsing(""), "ow_rehearse", "other", 1), no},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newTiered(t, wat.Must(rehearsing(tc.rehearsal)))
+			p := newTiered(t, wat.Must(tc.src))
 			tpl := p.template(sandbox.Policy{})
 			require.NoError(t, tpl.Probe(t.Context()).Err)
 			answers := func(want string) {
@@ -165,7 +169,7 @@ func TestGuestRehearsesOnItsFinalModule(t *testing.T) {
 					require.JSONEq(t, want, string(out.Result))
 				}
 			}
-			answers(`{"ok":true}`)
+			answers(no)
 			p.compile()
 			answers(tc.want)
 			require.NoError(t, sandbox.WhyNoSnapshot(tpl))
