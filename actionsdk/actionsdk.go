@@ -69,7 +69,7 @@ func Start(handler Handler) {
 // U encoded into the answer by encoding/json. An event that is no T is answered
 // with an error.
 func Handle[T, U any](handle func(ctx Context, in T) (U, error)) {
-	rehearse(codec[T, U])
+	beforehand(codec[T, U])
 	Start(typed(handle))
 }
 

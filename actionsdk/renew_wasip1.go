@@ -20,8 +20,8 @@ import (
 func warmUp() {
 	register()
 	reactor.input = make([]byte, inputRoom)
-	if reactor.rehearse != nil {
-		tryOut(reactor.rehearse)
+	if reactor.beforehand != nil {
+		tryOut(reactor.beforehand)
 	}
 	reactor.generator = findGenerator()
 	if !reactor.generator.renewable() {
@@ -36,7 +36,8 @@ const inputRoom = 4 << 10
 // rehearseRun does the rest of a run that is not the author's, and leaves nothing
 // of it but room: maps that have grown, and memory of the sizes that will be
 // needed. Making such room costs each run more than the rest of its environment.
-// A run needs none of it: a host leaves it out as long as it interprets.
+// A run needs none of it: a host may leave it out, as it does for a guest that is
+// interpreted until it has been compiled.
 //
 //go:wasmexport ow_rehearse
 func rehearseRun() {

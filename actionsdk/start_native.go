@@ -77,7 +77,7 @@ func greet(addr net.Addr) {
 	}
 }
 
-// rehearse leaves the work to the first event: a native program stays.
-func rehearse(func()) {}
+// beforehand leaves the work to the first event: a native program stays.
+func beforehand(func()) {}
 
 func activationContext() (Context, context.CancelFunc) { return newContext(ownEnviron()) }

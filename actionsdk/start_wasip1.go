@@ -17,8 +17,8 @@ var reactor struct {
 	input   []byte // from ow_alloc
 	result  []byte // of the last ow_run
 
-	rehearse func()   // for the warm-up
-	room     struct { // what makeRoom allocates: else it would be left out
+	beforehand func()   // for the warm-up
+	room       struct { // what makeRoom allocates: else it would be left out
 		bytes    []byte
 		pointers []*byte
 	}
@@ -80,8 +80,8 @@ func register() {
 	}
 }
 
-// rehearse names what of each run can be tried before the first.
-func rehearse(work func()) { reactor.rehearse = work }
+// beforehand names what of each run can be tried before the first.
+func beforehand(work func()) { reactor.beforehand = work }
 
 func start(handler Handler) error {
 	if reactor.called {

@@ -9,6 +9,9 @@ func WhyNoSnapshot(t *Template) error { return t.start.prepared.Load().why }
 // PutsBack tells whether instances are used for one activation after the other.
 func PutsBack(t *Template) bool { return t.start.prepared.Load().snapshot != nil }
 
+// Rough tells whether sandboxes begin where a guest has still to rehearse.
+func Rough(t *Template) bool { return t.start.prepared.Load().rough }
+
 // WhyNotForked is nil when the sandboxes of a template that was to be forked are.
 func WhyNotForked(t *Template) error { return t.forked.prepared.Load().why }
 

@@ -214,7 +214,7 @@ func (f *fork) another(ctx context.Context, held *preparation) (*guest, error) {
 		_ = guest.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
-	guest.from = held
+	guest.from = held.snapshot
 	return guest, nil
 }
 

@@ -4,14 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/abi"
-	"wasmwhisk/engine/host"
 	"wasmwhisk/engine/wasi"
 )
 
@@ -59,42 +56,63 @@ func newStart(program *Program, contract abi.Contract, policy Policy) *start {
 	return s
 }
 
-// prepare takes the snapshot unless that was tried before, and another one after
-// a rehearsal when there is a final module to rehearse on. The error is that of
-// ctx; that there is no snapshot is none.
+// prepare takes the snapshot unless that was tried before, and once more after a
+// rehearsal when there is a final module to rehearse on. The error is that of ctx;
+// that there is no snapshot is none.
 func (s *start) prepare(ctx context.Context) (*preparation, error) {
-	if p := s.prepared.Load(); s.ready(p) {
-		return p, nil
+	p := s.prepared.Load()
+	switch {
+	case p == nil:
+		return s.first(ctx)
+	case p.rough && s.program.Settled():
+		return s.refined(ctx, p)
 	}
+	return p, nil
+}
+
+func (s *start) first(ctx context.Context) (*preparation, error) {
 	s.preparing.Lock()
 	defer s.preparing.Unlock()
-	last := s.prepared.Load()
-	if s.ready(last) {
-		return last, nil
+	if p := s.prepared.Load(); p != nil {
+		return p, nil
 	}
-	next, err := s.better(ctx, last)
+	defer s.program.hurry()
+	p, guest, err := s.attempt(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s.prepared.Store(next)
+	s.publish(ctx, p, guest)
+	return p, nil
+}
+
+// refined gives what follows a rough preparation. Others begin with that as long
+// as it takes.
+func (s *start) refined(ctx context.Context, rough *preparation) (*preparation, error) {
+	if !s.preparing.TryLock() {
+		return rough, nil
+	}
+	defer s.preparing.Unlock()
+	if p := s.prepared.Load(); p != rough {
+		return p, nil
+	}
+	p, guest, err := s.refine(ctx, rough)
+	if err != nil {
+		return nil, err
+	}
+	s.publish(ctx, p, guest)
+	return p, nil
+}
+
+// publish has sandboxes begin with a preparation, the next one of them with a guest
+// if there is one.
+func (s *start) publish(ctx context.Context, next *preparation, guest *guest) {
+	last := s.prepared.Swap(next)
 	if last != nil && last.snapshot != next.snapshot {
-		_ = last.snapshot.Close()
+		_ = errors.Join(s.idle.drain(context.WithoutCancel(ctx)), last.snapshot.Close())
 	}
-	return next, nil
-}
-
-// ready tells whether nothing better can be had than what there is.
-func (s *start) ready(p *preparation) bool {
-	return p != nil && !(p.rough && s.program.Settled())
-}
-
-// better is what follows a preparation, nil before the first.
-func (s *start) better(ctx context.Context, last *preparation) (*preparation, error) {
-	if last != nil {
-		return s.refine(ctx, last)
+	if guest != nil && !s.idle.put(guest, 0) {
+		_ = guest.Close(context.WithoutCancel(ctx))
 	}
-	defer s.program.hurry()
-	return s.attempt(ctx)
 }
 
 // asked is the contract by which sandboxes are asked, as far as that is known.
@@ -105,130 +123,49 @@ func (s *start) asked() abi.Contract {
 	return s.contract
 }
 
-// way is a way to the state that a snapshot is taken of. It tells which functions
-// may have been called on it whose answers do not last.
-type way struct {
-	contract  abi.Contract    // by which a guest is asked that went it
-	from      engine.Snapshot // where it begins; nil for the binary
-	started   bool            // nothing is left to do of the start-up
-	bring     func(context.Context, *guest) (renewed []string, err error)
-	configure func(*wasi.Config) // what the guest finds on it; nil for nothing
-}
-
-// ways are all there are, the best first.
-func (s *start) ways() []way {
-	if s.fork != nil {
-		return []way{s.fork.way()}
-	}
-	unstarted := way{contract: s.contract, bring: s.notStarted}
-	if s.anew {
-		return []way{unstarted}
-	}
-	ways := []way{{contract: s.contract, started: true, bring: s.startUp}, unstarted}
-	if reactor := abi.Behind(s.contract, s.program.module.Exports()); reactor != nil {
-		ways = slices.Insert(ways, 0, way{contract: reactor, started: true, bring: s.serve})
-	}
-	return ways
-}
-
-// attempt takes the best snapshot that is sound.
-func (s *start) attempt(ctx context.Context) (*preparation, error) {
+// attempt takes the best snapshot that is sound. It gives the guest that it took
+// it of, too, if that is as good as one from the snapshot.
+func (s *start) attempt(ctx context.Context) (*preparation, *guest, error) {
 	var why error
 	if s.anew {
 		why = errUnwanted
 	}
 	for _, w := range s.ways() {
-		p, err := s.capture(ctx, w)
+		p, guest, err := s.capture(ctx, w)
+		if is[*rehearsalError](err) && ctx.Err() == nil {
+			w.rehearses = false
+			p, guest, err = s.capture(ctx, w)
+		}
 		if err == nil {
 			p.why = why
-			return p, nil
+			return p, guest, nil
+		}
+		if ctx.Err() != nil {
+			return nil, nil, context.Cause(ctx)
 		}
 		if errors.Is(err, errAgain) {
 			return s.attempt(ctx)
 		}
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
 		why = cmp.Or(why, err)
 	}
-	return &preparation{why: why, contract: s.contract}, nil
+	return &preparation{why: why, contract: s.contract}, nil, nil
 }
 
-// refine takes the snapshot of a guest that has rehearsed, too. Where that is not
-// to be had it was only to save time: the last snapshot stays.
-func (s *start) refine(ctx context.Context, last *preparation) (*preparation, error) {
-	_ = s.idle.drain(context.WithoutCancel(ctx))
-	next, err := s.capture(ctx, way{contract: last.contract, from: last.snapshot, started: true, bring: rehearsed})
+// refine takes the snapshot of a guest that has rehearsed, too. A rehearsal only
+// saves time: one that fails is not tried again, and the last snapshot stays.
+func (s *start) refine(ctx context.Context, rough *preparation) (*preparation, *guest, error) {
+	p, guest, err := s.capture(ctx, way{
+		contract: rough.contract, from: rough.snapshot, started: true, rehearses: true, bring: warmedUpBefore,
+	})
 	if err == nil {
-		return next, nil
+		return p, guest, nil
 	}
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return nil, nil, context.Cause(ctx)
 	}
-	kept := *last
+	kept := *rough
 	kept.rough = false
-	return &kept, nil
-}
-
-// warmUp is exported by SDKs that make a snapshot sound whatever their start-up
-// asks the host for: at the beginning of each run they take environment and
-// entropy anew. It is called once before the snapshot is taken, to do what need
-// not be done in each run.
-const warmUp = "ow_warm_up"
-
-// rehearse is exported by SDKs that can do more of that kind, for the sake of
-// time alone. It is called once after the warm-up on a final module: somebody
-// waits for a guest that is interpreted.
-const rehearse = "ow_rehearse"
-
-// capture brings a guest to the state in question, and takes that.
-func (s *start) capture(ctx context.Context, w way) (*preparation, error) {
-	guest, err := s.bring(ctx, w)
-	if err != nil {
-		return nil, err
-	}
-	snapshot, err := guest.tier.module.(engine.Snapshotter).Capture(guest.Instance)
-	if err != nil {
-		_ = guest.Close(context.WithoutCancel(ctx))
-		return nil, err
-	}
-	p := &preparation{snapshot: snapshot, started: w.started, rough: guest.rough, contract: w.contract}
-	if s.keep(guest, p) {
-		return p, nil
-	}
-	_ = guest.Close(context.WithoutCancel(ctx))
-	if s.fork != nil {
-		return nil, errors.Join(errNotKept, snapshot.Close())
-	}
-	return p, nil
-}
-
-// bring makes a guest with nothing of any activation, and takes it on a way.
-func (s *start) bring(ctx context.Context, w way) (_ *guest, err error) {
-	out := newCapture(Limits{}.WithDefaults())
-	config := s.nobody(out)
-	if w.configure != nil {
-		w.configure(&config)
-	}
-	system := wasi.NewSystem(config)
-	defer system.Close()
-	hosts := host.NewSystem(host.Config{})
-	defer hosts.Close()
-	ctx = s.program.onTier(host.NewContext(wasi.NewContext(ctx, system), hosts), system, hosts)
-
-	guest, err := s.instance(ctx, w.from)
-	if err != nil {
-		return nil, verdict(ctx, err)
-	}
-	renewed, err := w.bring(ctx, guest)
-	if err == nil {
-		err = sound(system, hosts, renewed)
-	}
-	if err != nil {
-		_ = guest.Close(context.WithoutCancel(ctx))
-		return nil, verdict(ctx, err)
-	}
-	return guest, nil
+	return &kept, nil, nil
 }
 
 // instance makes an instance in the state of a snapshot, or as its binary describes
@@ -240,98 +177,6 @@ func (s *start) instance(ctx context.Context, from engine.Snapshot) (*guest, err
 		}
 		return m.(engine.Snapshotter).Restore(ctx, from, s.limits)
 	})
-}
-
-// keep has the guest that was captured serve the first activation, if it is as
-// good as one from the snapshot.
-func (s *start) keep(guest *guest, p *preparation) bool {
-	_, resets := guest.Instance.(engine.Resetter)
-	adopter, adopts := p.snapshot.(engine.Adopter)
-	if !resets || !adopts || adopter.Adopt(guest.Instance) != nil {
-		return false
-	}
-	guest.from = p
-	return s.idle.put(guest, 0)
-}
-
-// startUp starts a guest, as far as that can be done for nobody.
-func (s *start) startUp(ctx context.Context, guest *guest) (renewed []string, err error) {
-	if err := s.contract.Initialize(ctx, guest); err != nil || s.contract.Name() != abi.Reactor {
-		return nil, err
-	}
-	return warmedUp(ctx, guest)
-}
-
-// warmedUp lets a guest warm up that can, and rehearse where that is quick.
-func warmedUp(ctx context.Context, guest *guest) (renewed []string, err error) {
-	_, err = guest.Call(ctx, warmUp)
-	if errors.Is(err, engine.ErrNoExport) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if guest.tier.provisional {
-		guest.rough = slices.ContainsFunc(guest.tier.module.Exports(), isRehearsal)
-		return renewable(), nil
-	}
-	return rehearsed(ctx, guest)
-}
-
-func isRehearsal(e engine.Export) bool { return e.Name == rehearse }
-
-// rehearsed lets a guest rehearse that has warmed up, if it can.
-func rehearsed(ctx context.Context, guest *guest) (renewed []string, err error) {
-	_, err = guest.Call(ctx, rehearse)
-	if errors.Is(err, engine.ErrNoExport) {
-		err = nil
-	}
-	return renewable(), err
-}
-
-// notStarted leaves a guest as it was made: with the memory that its binary
-// describes, and nothing done yet but its start function.
-func (s *start) notStarted(context.Context, *guest) (renewed []string, err error) {
-	return nil, nil
-}
-
-// nobody is the system of a guest that starts for nobody in particular. It finds
-// its directories by their names; if it looks into them the snapshot is not
-// sound.
-func (s *start) nobody(out *capture) wasi.Config {
-	config := wasi.Config{Args: []string{"action"}, Stdout: out.stdout(), Stderr: out.stderr(), Ready: errReady}
-	for _, m := range s.mounts {
-		m.Access = wasi.ReadOnly
-		config.Mounts = append(config.Mounts, m)
-	}
-	return config
-}
-
-// lasting are the functions whose answers are the same for every sandbox of a
-// start.
-func lasting() []string {
-	return []string{"fd_prestat_get", "fd_prestat_dir_name", "fd_fdstat_get", "fd_fdstat_set_flags", "sched_yield"}
-}
-
-// renewable are the functions whose answers an SDK with a warm-up takes anew.
-func renewable() []string {
-	return []string{
-		"args_get", "args_sizes_get", "clock_res_get", "clock_time_get",
-		"environ_get", "environ_sizes_get", "poll_oneoff", "random_get",
-	}
-}
-
-// sound tells why a start-up would have to be done again for every activation.
-func sound(system *wasi.System, hosts *host.System, renewed []string) error {
-	if hosts.Called() {
-		return errors.New("it calls the host while it starts")
-	}
-	for _, name := range system.Called() {
-		if !slices.Contains(lasting(), name) && !slices.Contains(renewed, name) {
-			return fmt.Errorf("it calls %s while it starts", name)
-		}
-	}
-	return nil
 }
 
 // take gives an instance that is ready for an input, one that lies on the shelf
@@ -366,7 +211,7 @@ func (s *start) get(ctx context.Context, p *preparation, shelf uint32) (*guest, 
 	}
 	guest, err := s.instance(ctx, p.snapshot)
 	if err == nil {
-		guest.from = p
+		guest.from = p.snapshot
 		return guest, nil
 	}
 	if next := s.prepared.Load(); next != p { // whose snapshot was closed
@@ -388,7 +233,8 @@ func (s *start) put(ctx context.Context, guest *guest, shelf uint32, err error) 
 // tier.
 func (s *start) recycle(guest *guest, shelf uint32, err error) bool {
 	resetter, ok := guest.Instance.(engine.Resetter)
-	return ok && orderly(err) && guest.from == s.prepared.Load() && guest.tier == s.program.tier.Load() &&
+	return ok && orderly(err) && guest.from != nil && guest.from == s.prepared.Load().snapshot &&
+		guest.tier == s.program.tier.Load() &&
 		resetter.Reset() == nil && s.idle.put(guest, shelf)
 }
 

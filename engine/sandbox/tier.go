@@ -26,8 +26,8 @@ type tier struct {
 type guest struct {
 	engine.Instance
 	tier  *tier
-	from  *preparation // whose snapshot it began with; nil for none
-	rough bool         // it has warmed up, and could rehearse
+	from  engine.Snapshot // that it began with; nil for none
+	rough bool            // it has warmed up, and could rehearse
 }
 
 // enter tells whether instances may be made of the tier's module, until leave.

@@ -2,7 +2,9 @@ package sandbox_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engine/abi"
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/engines/wazero"
 	"wasmwhisk/internal/guest/guesttest"
@@ -145,49 +148,121 @@ func rehearsing(rehearsal string) string {
 	(func (export "ow_rehearse") (i32.store (i32.const 516) (i32.const 1)) `+rehearsal+`)`))
 }
 
-// An interpreted guest begins without a rehearsal, for which somebody would wait.
+const rehearsedAnswer, unrehearsedAnswer = `{"rehearsed":true}`, `{"ok":true}`
+
+// rehearsals are guests, and what they answer once they could have rehearsed.
+func rehearsals() map[string]struct{ src, want string } {
+	return map[string]struct{ src, want string }{
+		"ends":             {rehearsing(""), rehearsedAnswer},
+		"traps":            {rehearsing("unreachable"), unrehearsedAnswer},
+		"never ends":       {rehearsing("(loop $l (br $l))"), unrehearsedAnswer},
+		"calls the host":   {rehearsing("(drop (call $deadline))"), unrehearsedAnswer},
+		"has no warm-up":   {strings.Replace(rehearsing(""), "ow_warm_up", "_initialize", 1), unrehearsedAnswer},
+		"has no rehearsal": {strings.Replace(rehearsing(""), "ow_rehearse", "other", 1), unrehearsedAnswer},
+	}
+}
+
+func answers(t *testing.T, tpl *sandbox.Template, want string) {
+	t.Helper()
+	for range 3 {
+		out := tpl.Run(t.Context(), activation(`{}`))
+		require.NoError(t, out.Err)
+		require.JSONEq(t, want, string(out.Result))
+	}
+	require.NoError(t, sandbox.WhyNoSnapshot(tpl))
+}
+
+func TestRehearsal(t *testing.T) {
+	t.Parallel()
+	for name, tc := range rehearsals() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			forEngines(t, func(t *testing.T, rt engine.WasmRuntime) {
+				tpl := template(t, rt, tc.src, sandbox.Policy{})
+				require.NoError(t, tpl.Probe(t.Context()).Err)
+				answers(t, tpl, tc.want)
+			})
+		})
+	}
+}
+
+// A guest that is interpreted begins without a rehearsal, for which somebody would
+// wait.
 func TestGuestRehearsesOnItsFinalModule(t *testing.T) {
 	t.Parallel()
-	const yes, no = `{"rehearsed":true}`, `{"ok":true}`
-	for name, tc := range map[string]struct{ src, want string }{
-		"does":             {rehearsing(""), yes},
-		"traps":            {rehearsing("unreachable"), no},
-		"calls the host":   {rehearsing("(drop (call $deadline))"), no},
-		"has no warm-up":   {strings.Replace(rehearsing(""), "ow_warm_up", "_initialize", 1), no},
-		"has no rehearsal": {strings.Replace(rehearsing(""), "ow_rehearse", "other", 1), no},
-	} {
+	for name, tc := range rehearsals() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newTiered(t, wat.Must(tc.src))
 			tpl := p.template(sandbox.Policy{})
 			require.NoError(t, tpl.Probe(t.Context()).Err)
-			answers := func(want string) {
-				t.Helper()
-				for range 3 {
-					out := tpl.Run(t.Context(), activation(`{}`))
-					require.NoError(t, out.Err)
-					require.JSONEq(t, want, string(out.Result))
-				}
-			}
-			answers(no)
+			answers(t, tpl, unrehearsedAnswer)
 			p.compile()
-			answers(tc.want)
-			require.NoError(t, sandbox.WhyNoSnapshot(tpl))
+			answers(t, tpl, tc.want)
 		})
 	}
 }
 
-// A rehearsal that does not end costs no more than the time of whom it is for.
+// A rehearsal takes no time from any activation but one.
 func TestEndlessRehearsal(t *testing.T) {
 	t.Parallel()
 	p := newTiered(t, wat.Must(rehearsing("(loop $l (br $l))")))
 	tpl := p.template(sandbox.Policy{})
 	require.NoError(t, tpl.Probe(t.Context()).Err)
 	p.compile()
-	for range 2 {
-		a := activation(`{}`)
-		a.Deadline = time.Now().Add(50 * time.Millisecond)
-		require.ErrorIs(t, tpl.Run(t.Context(), a).Err, context.DeadlineExceeded)
+	outcomes := make(chan sandbox.Outcome, 2)
+	for range cap(outcomes) {
+		go func() { outcomes <- tpl.Run(t.Context(), activation(`{}`)) }()
+	}
+	require.NoError(t, (<-outcomes).Err)
+	assert.True(t, sandbox.Rough(tpl), "answered while the other rehearses")
+	require.NoError(t, (<-outcomes).Err)
+	assert.False(t, sandbox.Rough(tpl))
+}
+
+func TestDeadlineInRehearsal(t *testing.T) {
+	t.Parallel()
+	p := newTiered(t, wat.Must(rehearsing("(loop $l (br $l))")))
+	tpl := p.template(sandbox.Policy{})
+	require.NoError(t, tpl.Probe(t.Context()).Err)
+	p.compile()
+	a := activation(`{}`)
+	a.Deadline = time.Now().Add(50 * time.Millisecond)
+	tpl.Run(t.Context(), a)
+	assert.False(t, sandbox.Rough(tpl), "it is tried again")
+	answers(t, tpl, unrehearsedAnswer)
+}
+
+// Numbers of Go's generators differ between activations, wherever they begin.
+func TestActivationsDifferOnBothTiers(t *testing.T) {
+	t.Parallel()
+	for _, mode := range guesttest.Modes() {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			p := newTiered(t, guesttest.Build(t, "wasmwhisk/actionsdk/testdata/random", mode))
+			tpl := p.template(sandbox.Policy{Env: []string{"KEY=value"}})
+			seen := map[string]bool{}
+			for n := range 6 {
+				if n == 3 {
+					p.compile()
+				}
+				a := activation(`{}`)
+				a.Context = abi.Context{{Name: "activation_id", Value: strconv.Itoa(n)}}
+				out := tpl.Run(t.Context(), a)
+				require.NoError(t, out.Err)
+				var answer struct {
+					Numbers map[string]string
+					Env     []string
+				}
+				require.NoError(t, json.Unmarshal(out.Result, &answer))
+				assert.ElementsMatch(t, []string{"KEY=value", "__OW_ACTIVATION_ID=" + strconv.Itoa(n)}, answer.Env)
+				require.Len(t, answer.Numbers, 5)
+				for generator, number := range answer.Numbers {
+					assert.False(t, seen[generator+number], "%s in activation %d", generator, n)
+					seen[generator+number] = true
+				}
+			}
+		})
 	}
 }
 

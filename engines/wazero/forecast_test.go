@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"runtime"
@@ -15,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wasmwhisk/engine"
-	"wasmwhisk/engine/enginetest"
+	"wasmwhisk/engine/abi"
 	"wasmwhisk/engine/rewrite"
 	"wasmwhisk/engine/sandbox"
 	wazeroengine "wasmwhisk/engines/wazero"
@@ -57,28 +58,49 @@ func TestForecast(t *testing.T) {
 }
 
 // observed is an interpreter that tells what it knows.
-type observed struct {
-	wazeroengine.InParts
-	side enginetest.Side
-}
+type observed struct{ wazeroengine.InParts }
 
-func newObserved(t *testing.T) (o observed) {
+func newObserved(t *testing.T) observed {
 	t.Helper()
-	o.side = enginetest.InProcess(t, func(ctx context.Context, config engine.Config) (engine.WasmRuntime, error) {
-		var err error
-		o.InParts, err = wazeroengine.NewInParts(ctx, config)
-		return o.InParts, err
-	})
-	return o
+	rt, err := wazeroengine.NewInParts(t.Context(), engine.Config{HostFuncs: sandbox.HostFuncs()})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, rt.Close(context.WithoutCancel(t.Context()))) })
+	return observed{rt}
 }
 
+// uncompiled is a module as it is until it has been compiled.
+type uncompiled struct{ engine.Snapshotter }
+
+func (uncompiled) Final(context.Context) (engine.Module, error) { return nil, errors.ErrUnsupported }
+
+// run has a guest answer as it does first of all, with what OpenWhisk tells it.
 func (o observed) run(t *testing.T, binary []byte, input string) {
 	t.Helper()
-	r, err := o.side(t.Context(), binary, sandbox.Policy{})
+	module, err := o.Compile(t.Context(), binary)
 	require.NoError(t, err)
-	defer r.Close()
-	out := r.Run(t.Context(), sandbox.Activation{Input: json.RawMessage(input), Deadline: time.Now().Add(time.Minute)})
+	program := sandbox.NewProgram(uncompiled{module.(engine.Snapshotter)})
+	defer func() { assert.NoError(t, program.Close(context.WithoutCancel(t.Context()))) }()
+	template, err := sandbox.New(program, sandbox.HostFuncs(), sandbox.Policy{})
+	require.NoError(t, err)
+	out := template.Run(t.Context(), sandbox.Activation{
+		Input: json.RawMessage(input), Context: usualContext(), Deadline: time.Now().Add(time.Minute),
+	})
 	require.NoError(t, out.Err)
+}
+
+func usualContext() (c abi.Context) {
+	for _, field := range [][2]string{
+		{"activation_id", "0123456789abcdef0123456789abcdef"},
+		{"transaction_id", "0123456789abcdef0123456789abcdef"},
+		{"namespace", "guest"},
+		{"action_name", "/guest/action"},
+		{"action_version", "0.0.1"},
+		{"api_host", "http://localhost:3233"},
+		{"deadline", "1700000000000"},
+	} {
+		c = append(c, abi.Field{Name: field[0], Value: field[1]})
+	}
+	return c
 }
 
 func (o observed) called(t *testing.T) []rewrite.Shape {
