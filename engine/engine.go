@@ -111,8 +111,9 @@ type Config struct {
 	// [DefaultTableElements].
 	TableElements uint32
 
-	// IdleBytes bounds the RAM that memories of guests keep while no instance uses
-	// them; 0 means [DefaultIdleBytes]. With less of it new instances take longer.
+	// IdleBytes bounds the RAM that memories of guests keep between two uses, those of
+	// instances that were reset and those that no instance has; 0 means
+	// [DefaultIdleBytes]. With less of it fewer are reset, and new instances take longer.
 	IdleBytes int64
 
 	// CopyCode has machine code of artefacts copied into memory even if the engine

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -18,11 +17,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/require"
-
-	"wasmwhisk/engine"
-	"wasmwhisk/engine/sandbox"
-	"wasmwhisk/engines/wazero"
-	"wasmwhisk/precompile"
 )
 
 // newEcho answers any request with a constant, after it has read it.
@@ -41,15 +35,12 @@ func newEcho(b *testing.B, answer string) *httptest.Server {
 }
 
 // newCachedFixture is a fixture whose modules come from an engine and a cache of
-// its own, as they do in the binary.
+// its own, as they do in the binary: heavy ones are interpreted at first, and
+// compiled in a process beside.
 func newCachedFixture(b *testing.B, configure ...func(*Config)) *fixture {
 	b.Helper()
-	rt, err := wazero.NewCompiler(b.Context(), engine.Config{HostFuncs: sandbox.HostFuncs()})
-	require.NoError(b, err)
-	b.Cleanup(func() { _ = rt.Close(context.Background()) })
-	cache, err := precompile.NewCache(b.TempDir(), rt, precompile.CacheConfig{})
-	require.NoError(b, err)
-	return newFixture(b, append(configure, func(c *Config) { c.Runtime, c.Modules = rt, cache })...)
+	_, with := tiered(b)
+	return newFixture(b, append(configure, with)...)
 }
 
 // unseen makes the requests that initialize a container with a module that nobody

@@ -3,7 +3,6 @@ package executor
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/binary"
 	"os"
 	"runtime"
@@ -29,6 +28,11 @@ func tiered(t testing.TB) (*precompile.Cache, func(*Config)) { return cached(t, 
 
 func cached(t testing.TB, interpret bool) (*precompile.Cache, func(*Config)) {
 	t.Helper()
+	return cachedIn(t, t.TempDir(), interpret)
+}
+
+func cachedIn(t testing.TB, dir string, interpret bool) (*precompile.Cache, func(*Config)) {
+	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("limits of processes are tested on Linux")
 	}
@@ -42,7 +46,7 @@ func cached(t testing.TB, interpret bool) (*precompile.Cache, func(*Config)) {
 		config.Interpreter = rt
 	}
 	child := precompile.InChild(rt, precompile.ChildConfig{Command: []string{program, childArgument}, Time: 10 * time.Minute})
-	cache, err := precompile.NewCache(t.TempDir(), child, config)
+	cache, err := precompile.NewCache(dir, child, config)
 	require.NoError(t, err)
 	return cache, func(c *Config) { c.Runtime, c.Modules = rt, cache }
 }
@@ -125,9 +129,7 @@ func BenchmarkNeverSeen(b *testing.B) {
 // firstAnswer tells how long /init and /run take, of a zip as wsk would send it.
 func firstAnswer(f *fixture, module []byte) time.Duration {
 	f.t.Helper()
-	var zip bytes.Buffer
-	require.NoError(f.t, precompile.Pack(&zip, module, precompile.Manifest{}))
-	body := `{"value":{"name":"add","main":"main","binary":true,"code":"` + base64.StdEncoding.EncodeToString(zip.Bytes()) + `"}}`
+	body := wskBody(f.t, module)
 	url := f.multiplexed + "/first"
 	began := time.Now()
 	init := f.post(url+"/init", body)
@@ -138,6 +140,14 @@ func firstAnswer(f *fixture, module []byte) time.Duration {
 	f.t.Log(init.header.Get(TimingHeader), "|", answer.header.Get(TimingHeader))
 	f.post(url+"/destroy", "")
 	return took
+}
+
+// wskBody is the body of an /init as wsk would have it sent.
+func wskBody(t testing.TB, module []byte) string {
+	t.Helper()
+	var zip bytes.Buffer
+	require.NoError(t, precompile.Pack(&zip, module, precompile.Manifest{}))
+	return initBody(zip.Bytes())
 }
 
 func middle(took []time.Duration) time.Duration {

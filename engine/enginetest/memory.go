@@ -251,6 +251,50 @@ const mixing = `(memory (export "m") 1) (global $g (mut i64) (i64.const 0))
 			(br_if $again (local.tee $rounds (i32.sub (local.get $rounds) (i32.const 1)))))
 		(local.get $sum))`
 
+// testIdleInstances has instances wait until there is no room for more, and again
+// when they have gone.
+func testIdleInstances(t *testing.T, e *env) {
+	config := e.config
+	config.IdleBytes, config.CheckResets = 200<<10, false // which reads all pages, so that they take RAM
+	m, err := e.with(t, config).Compile(t.Context(), wat.Must(`(module (memory (export "m") 1)
+		(func (export "change") (i32.store (i32.const 0) (i32.const 9)) (i32.store (i32.const 65000) (i32.const 9))))`))
+	require.NoError(t, err)
+	closeAtEnd(t, m)
+	for range 2 {
+		waiting := idle(t, m)
+		if waiting == nil {
+			return
+		}
+		assert.Greater(t, len(waiting), 1, "instances that wait")
+		for _, instance := range waiting {
+			require.NoError(t, instance.Close(t.Context()))
+		}
+	}
+}
+
+// idle resets instances until one cannot be; nil of an engine that resets none. The
+// last is that one.
+func idle(t *testing.T, m engine.Module) (all []engine.Instance) {
+	t.Helper()
+	for range 100 {
+		instance, err := m.Instantiate(t.Context(), engine.Limits{})
+		require.NoError(t, err)
+		all = append(all, instance)
+		_, err = instance.Call(t.Context(), "change")
+		require.NoError(t, err)
+		r, ok := instance.(engine.Resetter)
+		if !ok {
+			require.NoError(t, instance.Close(t.Context()))
+			return nil
+		}
+		if r.Reset() != nil {
+			return all
+		}
+	}
+	require.Fail(t, "all of 100 instances wait")
+	return nil
+}
+
 // testIdleBytes has an engine that may keep nothing serve all the same.
 func testIdleBytes(t *testing.T, e *env) {
 	config := e.config
@@ -265,6 +309,7 @@ func testIdleBytes(t *testing.T, e *env) {
 		require.NoError(t, err)
 		require.NoError(t, instance.Close(t.Context()))
 	}
+	testIdleInstances(t, e)
 	config.IdleBytes = -1
 	rt, err := e.open(t.Context(), config)
 	if err == nil {

@@ -115,7 +115,7 @@ func (c *contents) undo(sl *slot, size int) error {
 	for _, page := range scratch.pages {
 		c.restoreRange(sl.all[page*unit:(page+1)*unit], page*unit)
 	}
-	sl.resident = len(scratch.pages) * unit
+	sl.resident = max(sl.resident, len(scratch.pages)*unit)
 	return nil
 }
 

@@ -241,7 +241,7 @@ func (i *instance) Reset() error {
 func (i *instance) renew() error {
 	size := i.stop()
 	if i.slot != nil {
-		if err := i.from.memories.contents.restore(i.slot, size); err != nil {
+		if err := i.from.memories.reset(i.slot, size); err != nil {
 			return err
 		}
 		if err := shrink(i.slot, size); err != nil {
@@ -253,7 +253,7 @@ func (i *instance) renew() error {
 
 func (i *instance) resetMemory() error {
 	size := int(i.c.size)
-	if err := i.from.memories.contents.restore(i.slot, size); err != nil {
+	if err := i.from.memories.reset(i.slot, size); err != nil {
 		return err
 	}
 	if size == i.slot.start {

@@ -27,6 +27,7 @@ type slot struct {
 	all      []byte // all that is reserved
 	start    int    // bytes that are accessible while nobody uses it
 	resident int    // bytes that are kept in RAM, an estimate
+	charged  int    // by the budget, for that and for being there
 }
 
 // size is how much of a slot is accessible while nobody uses it.
@@ -88,7 +89,6 @@ func (m *memories) enter() (_ *slot, err error) {
 	}
 	sl := m.free[last]
 	m.free = m.free[:last]
-	m.budget.release(sl.resident)
 	return sl, nil
 }
 
@@ -116,6 +116,7 @@ func (m *memories) reserve(size int) (_ *slot, err error) {
 
 // unreserve cannot fail for what reserve gave.
 func (m *memories) unreserve(sl *slot) {
+	m.budget.release(sl)
 	_ = unix.Munmap(sl.all)
 	m.budget.unreserve()
 }
@@ -127,6 +128,19 @@ func (m *memories) put(sl *slot, size int) {
 		m.unreserve(sl)
 	}
 	m.leave()
+}
+
+var errNoIdleBytes = errors.New("idle memories take as much RAM as they may")
+
+// reset puts a slot in order that its guest keeps.
+func (m *memories) reset(sl *slot, size int) error {
+	if err := m.contents.restore(sl, size); err != nil {
+		return err
+	}
+	if !m.budget.charge(sl) {
+		return errNoIdleBytes
+	}
+	return nil
 }
 
 func shrink(sl *slot, size int) error {
@@ -142,7 +156,7 @@ func shrink(sl *slot, size int) error {
 func (m *memories) keep(sl *slot) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed || !m.budget.take(sl.resident) {
+	if m.closed || !m.budget.charge(sl) {
 		return false
 	}
 	m.free = append(m.free, sl)
@@ -170,7 +184,6 @@ func (m *memories) close() {
 	last := first && m.users == 0 && m.contents != nil
 	m.mu.Unlock()
 	for _, sl := range kept {
-		m.budget.release(sl.resident)
 		m.unreserve(sl)
 	}
 	if last {
@@ -184,27 +197,37 @@ const maxSlots = 16_000
 
 var errTooMany = errors.New("too many instances for the address space")
 
-// budget bounds the slots of an engine, and the RAM of those that nobody uses.
+// budget bounds the slots of an engine, and the RAM of those that were put in order
+// after a use: they wait, or have waited, for the next.
 type budget struct {
 	limit int64
 	used  atomic.Int64
 	slots atomic.Int64
 }
 
-// slotCharge is what an idle slot counts for beside its RAM: of mappings there
-// are few, too.
+// slotCharge is what such a slot counts for beside its RAM: of mappings there are
+// few, too.
 const slotCharge = 64 << 10
 
-// take tells whether there is room for an idle slot with n bytes of RAM.
-func (b *budget) take(n int) bool {
-	if b.used.Add(int64(n)+slotCharge) > b.limit {
-		b.release(n)
+// charge has what a slot keeps count, and tells whether there is room for it.
+func (b *budget) charge(sl *slot) bool {
+	bytes := sl.resident + slotCharge
+	more := int64(bytes - sl.charged)
+	if more == 0 {
+		return true // as most times: nothing is written that all share
+	}
+	if b.used.Add(more) > b.limit && more > 0 {
+		b.used.Add(-more)
 		return false
 	}
+	sl.charged = bytes
 	return true
 }
 
-func (b *budget) release(n int) { b.used.Add(-int64(n) - slotCharge) }
+func (b *budget) release(sl *slot) {
+	b.used.Add(-int64(sl.charged))
+	sl.charged = 0
+}
 
 func (b *budget) reserve() bool {
 	if b.slots.Add(1) > maxSlots {

@@ -134,7 +134,7 @@ func (c *contents) undo(sl *slot) error {
 	for _, s := range scratch.dirty {
 		c.restoreRange(sl, s.from, min(s.to, sl.used))
 	}
-	sl.resident = dirty
+	sl.resident = max(sl.resident, dirty)
 	return nil
 }
 

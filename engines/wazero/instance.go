@@ -172,7 +172,7 @@ func (i *instance) Reset() error {
 		if err := i.shrink(); err != nil {
 			return err
 		}
-		if err := i.from.memories.contents.restore(i.memory.slot); err != nil {
+		if err := i.from.memories.reset(i.memory.slot); err != nil {
 			return err
 		}
 		i.memory.slot.used = i.memory.start

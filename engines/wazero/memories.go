@@ -14,6 +14,7 @@ type slot struct {
 	base     []byte // all that is reserved
 	used     int    // bytes from the start on that may differ from the contents
 	resident int    // bytes that are kept in RAM, an estimate
+	charged  int    // of them by the budget
 }
 
 // memories gives out slots that hold the same contents at first. A slot that
@@ -68,7 +69,6 @@ func (m *memories) enter(bytes int) (*slot, error) {
 	}
 	sl := free[len(free)-1]
 	m.free[bytes] = free[:len(free)-1]
-	m.budget.release(sl.resident)
 	return sl, nil
 }
 
@@ -123,15 +123,33 @@ func (m *memories) adopt(sl *slot) error {
 // put takes a slot back that no guest uses any more.
 func (m *memories) put(sl *slot) {
 	if m.contents.restore(sl) != nil || !m.keep(sl) {
-		unreserve(sl.base)
+		m.unreserve(sl)
 	}
 	m.leave()
+}
+
+var errNoIdleBytes = errors.New("idle memories take as much RAM as they may")
+
+// reset puts a slot in order that its guest keeps.
+func (m *memories) reset(sl *slot) error {
+	if err := m.contents.restore(sl); err != nil {
+		return err
+	}
+	if !m.budget.charge(sl) {
+		return errNoIdleBytes
+	}
+	return nil
+}
+
+func (m *memories) unreserve(sl *slot) {
+	m.budget.release(sl)
+	unreserve(sl.base)
 }
 
 func (m *memories) keep(sl *slot) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed || !m.budget.take(sl.resident) {
+	if m.closed || !m.budget.charge(sl) {
 		return false
 	}
 	m.free[len(sl.base)] = append(m.free[len(sl.base)], sl)
@@ -160,8 +178,7 @@ func (m *memories) close() {
 	m.mu.Unlock()
 	for _, slots := range kept {
 		for _, sl := range slots {
-			m.budget.release(sl.resident)
-			unreserve(sl.base)
+			m.unreserve(sl)
 		}
 	}
 	if last {
@@ -169,19 +186,28 @@ func (m *memories) close() {
 	}
 }
 
-// budget bounds the RAM of slots that nobody uses.
+// budget bounds the RAM of slots that were put in order after a use: they wait,
+// or have waited, for the next.
 type budget struct {
 	limit int64
 	used  atomic.Int64
 }
 
-// take tells whether there is room for n more bytes.
-func (b *budget) take(n int) bool {
-	if b.used.Add(int64(n)) > b.limit {
-		b.used.Add(-int64(n))
+// charge has what a slot keeps count, and tells whether there is room for it.
+func (b *budget) charge(sl *slot) bool {
+	more := int64(sl.resident - sl.charged)
+	if more == 0 {
+		return true // as most times: nothing is written that all share
+	}
+	if b.used.Add(more) > b.limit && more > 0 {
+		b.used.Add(-more)
 		return false
 	}
+	sl.charged = sl.resident
 	return true
 }
 
-func (b *budget) release(n int) { b.used.Add(-int64(n)) }
+func (b *budget) release(sl *slot) {
+	b.used.Add(-int64(sl.charged))
+	sl.charged = 0
+}
