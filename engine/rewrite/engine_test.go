@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"os"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -15,7 +14,6 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"wasmwhisk/engine/rewrite"
-	"wasmwhisk/internal/wat"
 )
 
 var (
@@ -128,11 +126,4 @@ func guarded(t testing.TB, binary []byte) *rewrite.Result {
 	result, err := rewrite.Rewrite(binary, rewrite.Options{Guard: true})
 	require.NoError(t, err)
 	return result
-}
-
-func watFile(t testing.TB, name string) []byte {
-	t.Helper()
-	source, err := os.ReadFile(name)
-	require.NoError(t, err)
-	return wat.Must(string(source))
 }
