@@ -72,7 +72,7 @@ func newRuntime(t testing.TB, config wazero.RuntimeConfig) wazero.Runtime {
 	_, err := r.NewHostModuleBuilder(rewrite.ReservedModule).NewFunctionBuilder().
 		WithGoFunction(api.GoFunc(tick), []api.ValueType{api.ValueTypeI32}, []api.ValueType{api.ValueTypeI32}).
 		Export(rewrite.TickName).NewFunctionBuilder().
-		WithGoFunction(api.GoFunc(lower), []api.ValueType{api.ValueTypeI32}, nil).
+		WithGoModuleFunction(api.GoModuleFunc(lower), []api.ValueType{api.ValueTypeI32}, nil).
 		Export(rewrite.LowerName).Instantiate(ctx)
 	require.NoError(t, err)
 	return r

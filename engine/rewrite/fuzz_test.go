@@ -52,12 +52,7 @@ func requireValidParts(t *testing.T, r wazero.Runtime, binary []byte) {
 		return
 	}
 	ctx := context.Background()
-	was, is := valid(ctx, r, binary), valid(ctx, r, parts.Binary)
-	for n := range parts.Count() {
-		if parts.Asked(n) {
-			is = errors.Join(is, valid(ctx, r, parts.Part([]uint32{n})))
-		}
-	}
+	was, is := valid(ctx, r, binary), validParts(ctx, r, parts)
 	if (was == nil) != (is == nil) {
 		t.Errorf("Split(%x) = %x, valid before: %v, after: %v", binary, parts.Binary, was, is)
 	}
@@ -76,6 +71,17 @@ func requireValidParts(t *testing.T, r wazero.Runtime, binary []byte) {
 	if (was == nil) != (judged == nil) {
 		t.Errorf("samples of %x, valid: %v, as a whole: %v", binary, judged, was)
 	}
+}
+
+// validParts has an engine judge a frame and each of its parts.
+func validParts(ctx context.Context, r wazero.Runtime, parts *rewrite.Parts) error {
+	err := valid(ctx, r, parts.Binary)
+	for n := range parts.Count() {
+		if parts.Asked(n) {
+			err = errors.Join(err, valid(ctx, r, parts.Part([]uint32{n})))
+		}
+	}
+	return err
 }
 
 func requireKnown(t *testing.T, err error) {

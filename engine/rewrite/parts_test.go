@@ -23,12 +23,20 @@ type lowering struct {
 	asked   []uint32 // in order, those twice that were asked for twice
 	added   map[uint32]bool
 	alone   bool // each function is a part
+	config  wazero.ModuleConfig
 }
 
 type loweringKey struct{}
 
-func lower(ctx context.Context, stack []uint64) {
-	ctx.Value(loweringKey{}).(*lowering).add(ctx, uint32(stack[0]))
+// lowerings has what belongs to each frame that a call may come to.
+type lowerings map[api.Module]*lowering
+
+func (all lowerings) context() context.Context {
+	return context.WithValue(context.Background(), loweringKey{}, all)
+}
+
+func lower(ctx context.Context, frame api.Module, stack []uint64) {
+	ctx.Value(loweringKey{}).(lowerings)[frame].add(ctx, uint32(stack[0]))
 }
 
 func (l *lowering) add(ctx context.Context, n uint32) {
@@ -46,7 +54,7 @@ func (l *lowering) add(ctx context.Context, n uint32) {
 		}
 		return nil
 	})
-	if _, err := l.runtime.InstantiateWithConfig(ctx, l.parts.Part(group), anonymous()); err != nil {
+	if _, err := l.runtime.InstantiateWithConfig(ctx, l.parts.Part(group), l.config); err != nil {
 		panic(fmt.Errorf("part %d: %w", n, err))
 	}
 }
@@ -69,15 +77,17 @@ func split(t testing.TB, binary []byte) *rewrite.Parts {
 	return parts
 }
 
-func newLowering(r wazero.Runtime, parts *rewrite.Parts) (context.Context, *lowering) {
-	l := &lowering{runtime: r, parts: parts, added: map[uint32]bool{}}
-	return context.WithValue(context.Background(), loweringKey{}, l), l
+// lower has a frame given its parts.
+func (all lowerings) lower(r wazero.Runtime, parts *rewrite.Parts, frame api.Module) *lowering {
+	l := &lowering{runtime: r, parts: parts, frame: frame, added: map[uint32]bool{}, config: anonymous()}
+	all[frame] = l
+	return l
 }
 
 func observeParts(t testing.TB, r wazero.Runtime, parts *rewrite.Parts) []*outcome {
 	t.Helper()
-	ctx, l := newLowering(r, parts)
-	return observeIn(ctx, t, r, &parts.Result, func(m api.Module) { l.frame = m })
+	all := lowerings{}
+	return observeIn(all.context(), t, r, &parts.Result, func(m api.Module) { all.lower(r, parts, m) })
 }
 
 // What differs between a module in one piece and one in parts is its code.
@@ -123,10 +133,12 @@ func TestPartsAreAskedForWhenTheyAreCalled(t *testing.T) {
 			WithFunc(func(n uint32) uint32 { return 2 * n }).Export("twice").Instantiate(t.Context())
 		require.NoError(t, err)
 		parts := split(t, wat.Must(calls))
-		ctx, l := newLowering(r, parts)
+		all := lowerings{}
+		ctx := all.context()
 		s, err := instantiate(ctx, r, parts.Binary, parts.Guard)
 		require.NoError(t, err)
-		l.frame, l.alone = s.Module, true
+		l := all.lower(r, parts, s.Module)
+		l.alone = true
 		for _, tc := range []struct {
 			export string
 			want   uint64
@@ -164,9 +176,11 @@ func TestNotSplit(t *testing.T) {
 			t.Parallel()
 			r := newRuntime(t, wazero.NewRuntimeConfigInterpreter())
 			parts := split(t, wat.Must("(module "+source+")"))
-			ctx, l := newLowering(r, parts)
+			all := lowerings{}
+			ctx := all.context()
 			s, err := instantiate(ctx, r, parts.Binary, parts.Guard)
 			require.NoError(t, err)
+			l := all.lower(r, parts, s.Module)
 			_, err = s.call(ctx, "f")
 			require.NoError(t, err)
 			assert.Empty(t, l.asked)
