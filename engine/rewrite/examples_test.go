@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"wasmwhisk/engine/rewrite"
 	"wasmwhisk/internal/guest"
 	"wasmwhisk/internal/guest/guesttest"
+	"wasmwhisk/internal/wat"
 )
 
 // example is an action, and what it is asked.
@@ -61,8 +63,15 @@ func examples() []example {
 	return append(
 		all,
 		example{"add in C", adds, func(t *testing.T) []byte { return guesttest.BuildC(t, "../../examples/c/add.c") }, allTreatments(), false},
-		example{"add in WAT", adds, func(t *testing.T) []byte { return watFile(t, "../../examples/wat/add.wat") }, allTreatments(), false},
+		example{"add in WAT", adds, handWritten, allTreatments(), false},
 	)
+}
+
+func handWritten(t *testing.T) []byte {
+	t.Helper()
+	source, err := os.ReadFile("../../examples/wat/add.wat")
+	require.NoError(t, err)
+	return wat.Must(string(source))
 }
 
 // allTreatments are those that do not take long on what is small.
