@@ -253,7 +253,7 @@ func (c *rawClient) exchange(request []byte) (status int, body []byte, err error
 func BenchmarkInitLoaded(b *testing.B) {
 	dir := b.TempDir()
 	began := func() *fixture {
-		_, with := cachedIn(b, dir, false)
+		_, with := cachedIn(b, dir, false, atLeisure())
 		return newFixture(b, with)
 	}
 	body := wskBody(b, goAddGuest(b))

@@ -19,19 +19,27 @@ import (
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/engines/wazero"
+	"wasmwhisk/internal/guest/guesttest"
 	"wasmwhisk/precompile"
 )
 
 // tiered has modules interpreted until they are compiled, in processes of this
 // test binary.
-func tiered(t testing.TB) (*precompile.Cache, func(*Config)) { return cached(t, true) }
-
-func cached(t testing.TB, interpret bool) (*precompile.Cache, func(*Config)) {
-	t.Helper()
-	return cachedIn(t, t.TempDir(), interpret)
+func tiered(t testing.TB) (*precompile.Cache, func(*Config)) {
+	return cached(t, true, atLeisure())
 }
 
-func cachedIn(t testing.TB, dir string, interpret bool) (*precompile.Cache, func(*Config)) {
+// atLeisure are bounds that no compilation passes, even with the race detector.
+func atLeisure() precompile.ChildConfig { return precompile.ChildConfig{Time: 10 * time.Minute} }
+
+// cached has modules compiled in processes within bounds, and interpreted until then
+// if that is wanted.
+func cached(t testing.TB, interpret bool, bounds precompile.ChildConfig) (*precompile.Cache, func(*Config)) {
+	t.Helper()
+	return cachedIn(t, t.TempDir(), interpret, bounds)
+}
+
+func cachedIn(t testing.TB, dir string, interpret bool, bounds precompile.ChildConfig) (*precompile.Cache, func(*Config)) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("limits of processes are tested on Linux")
@@ -45,8 +53,8 @@ func cachedIn(t testing.TB, dir string, interpret bool) (*precompile.Cache, func
 	if interpret {
 		config.Interpreter = rt
 	}
-	child := precompile.InChild(rt, precompile.ChildConfig{Command: []string{program, childArgument}, Time: 10 * time.Minute})
-	cache, err := precompile.NewCache(dir, child, config)
+	bounds.Command = []string{program, childArgument}
+	cache, err := precompile.NewCache(dir, precompile.InChild(rt, bounds), config)
 	require.NoError(t, err)
 	return cache, func(c *Config) { c.Runtime, c.Modules = rt, cache }
 }
@@ -105,12 +113,96 @@ func TestDestroyEndsCompilation(t *testing.T) {
 	assert.Zero(t, cache.Stats().Compiled)
 }
 
+// Nobody is hurt by a bomb but its sender: not who has an action running beside it,
+// nor who comes after it.
+func TestBombsHurtNobodyElse(t *testing.T) {
+	inProcess(t)
+	t.Parallel()
+	for name, interpret := range map[string]bool{"interpreted first": true, "compiled first": false} {
+		t.Run(name, func(t *testing.T) {
+			if testing.Short() && !interpret {
+				t.Skip("not the way of most executors, and the race detector makes it long")
+			}
+			t.Parallel()
+			cache, with := cached(t, interpret, precompile.ChildConfig{Time: time.Second, MemoryBytes: 1 << 30})
+			f := newFixture(t, with)
+			neighbour := f.multiplexed + "/neighbour"
+			f.init(neighbour, distinct(echoGuest(), 1))
+			runs := f.runMeanwhile(neighbour, func() { f.refuseBombs() })
+			assert.Positive(t, runs)
+			t.Logf("%d runs meanwhile", runs)
+			assert.Equal(t, interpret, cache.Stats().Interpreted > 0, "%+v", cache.Stats())
+			assert.Zero(t, cache.Stats().Stored)
+
+			after := f.multiplexed + "/after"
+			f.init(after, distinct(echoGuest(), 2))
+			f.wantRun(after, `{"still":"here"}`, 200, `{"still":"here"}`)
+		})
+	}
+}
+
+// runMeanwhile runs an echoing container over and over while work goes on, and
+// counts.
+func (f *fixture) runMeanwhile(url string, work func()) (runs int) {
+	f.t.Helper()
+	var running sync.WaitGroup
+	done := make(chan struct{})
+	running.Go(func() {
+		for over := false; !over; runs++ {
+			select {
+			case <-done:
+				over = true
+			default:
+			}
+			input := `{"n":` + strconv.Itoa(runs) + `}`
+			if r, err := f.try("POST", url+"/run", strings.NewReader(runBody(input))); err != nil || r.status != 200 || r.body != input {
+				f.t.Errorf("run %d = %v, %v", runs, r, err)
+				return
+			}
+		}
+	})
+	work()
+	close(done)
+	running.Wait()
+	return runs
+}
+
+// refuseBombs sends all bombs at once, and waits until each is refused.
+func (f *fixture) refuseBombs() {
+	f.t.Helper()
+	var sent sync.WaitGroup
+	for name, bomb := range guesttest.Bombs() {
+		sent.Go(func() {
+			url := f.multiplexed + "/" + strings.ReplaceAll(name, " ", "-")
+			r, err := f.tryBomb(url, bomb)
+			if err != nil || r.status != 502 || !strings.Contains(r.body, "compilation") {
+				f.t.Errorf("%s = %v, %v, want that the compilation passed a limit", name, r, err)
+			}
+		})
+	}
+	sent.Wait()
+}
+
+// tryBomb gives what its sender reads in the end: of a bomb that is interpreted, the
+// compiler's verdict comes after the /init.
+func (f *fixture) tryBomb(url string, bomb []byte) (r reply, err error) {
+	began := time.Now()
+	r, err = f.try("POST", url+"/init", strings.NewReader(initBody(bomb)))
+	for err == nil && r.status == 200 && time.Since(began) < 2*time.Minute {
+		if r, err = f.try("POST", url+"/run", strings.NewReader(runBody(`{}`))); !strings.Contains(r.body, "compilation") {
+			r.status = 200 // not yet: what a command says that answers nothing
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	return r, err
+}
+
 // BenchmarkNeverSeen is the first answer of a Go module of 3.6 MB that nobody has
 // seen: /init and /run of it, interpreted until it is compiled, and compiled
 // first, in turns.
 func BenchmarkNeverSeen(b *testing.B) {
-	_, interpreting := cached(b, true)
-	_, waiting := cached(b, false)
+	_, interpreting := cached(b, true, atLeisure())
+	_, waiting := cached(b, false, atLeisure())
 	tiers, plain := newFixture(b, interpreting), newFixture(b, waiting)
 	guest := goAddGuest(b)
 	var interpreted, compiled []time.Duration

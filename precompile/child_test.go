@@ -23,6 +23,7 @@ import (
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/wasi"
 	wazeroengine "wasmwhisk/engines/wazero"
+	"wasmwhisk/internal/guest/guesttest"
 )
 
 // childArgument makes this test binary a compiler process: such a one has no
@@ -107,41 +108,14 @@ func inChild(t testing.TB, config ChildConfig) engine.Precompiler {
 	return InChild(newCompiler(t), config)
 }
 
-// oneFunction is a module of one function without parameters or results.
-func oneFunction(locals int, code ...[]byte) []byte {
-	body := append([]byte{0}, bytes.Join(code, nil)...)
-	if locals > 0 {
-		body = append(append([]byte{1}, number(locals)...), append([]byte{0x7f}, bytes.Join(code, nil)...)...)
-	}
-	body = append(body, 0x0b)
-	sized := append(append([]byte{1}, number(len(body))...), body...)
-	module := []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x0a")
-	return append(append(module, number(len(sized))...), sized...)
-}
-
 func number(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
 
 func repeat(n int, code ...byte) []byte { return bytes.Repeat(code, n) }
 
-// bombs take a compiler minutes, unless it is stopped.
-func bombs() map[string][]byte {
-	var around []byte
-	for i := range 1000 {
-		around = append(append(append(append(around, 0x03, 0x40, 0x20), number(i)...), 0x21), number(i+1)...)
-	}
-	return map[string][]byte{
-		"deep blocks":        oneFunction(0, repeat(200_000, 0x02, 0x40), repeat(200_000, 0x0b)),
-		"deep loops":         oneFunction(0, repeat(45_000, 0x03, 0x40), repeat(45_000, 0x0b)),
-		"huge br_table":      oneFunction(0, []byte{0x02, 0x40, 0x41, 0, 0x0e}, number(1_000_000), repeat(1_000_001, 0), []byte{0x0b}),
-		"many locals":        oneFunction(50_000, repeat(20_000, 0x03, 0x40, 0x41, 0, 0x0d, 0, 0x0b)),
-		"loops among locals": oneFunction(1001, around, repeat(1000, 0x41, 0, 0x0d, 0, 0x0b)),
-	}
-}
-
 // TestBombs also has small compilations go on beside each bomb.
 func TestBombs(t *testing.T) {
 	t.Parallel()
-	for name, bomb := range bombs() {
+	for name, bomb := range guesttest.Bombs() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := inChild(t, ChildConfig{Time: time.Second, MemoryBytes: 1 << 30})
@@ -210,17 +184,17 @@ func TestAutopsy(t *testing.T) {
 func TestLight(t *testing.T) {
 	t.Parallel()
 	assert.True(t, light(functions(20)), "light(20 functions)")
-	for name, bomb := range bombs() {
+	for name, bomb := range guesttest.Bombs() {
 		assert.False(t, light(bomb), "light(%s)", name)
 	}
-	small := oneFunction(101, repeat(100, 0x03, 0x40, 0x20, 1, 0x21, 2), repeat(100, 0x41, 0, 0x0d, 0, 0x0b))
+	small := guesttest.OneFunction(101, repeat(100, 0x03, 0x40, 0x20, 1, 0x21, 2), repeat(100, 0x41, 0, 0x0d, 0, 0x0b))
 	assert.False(t, light(small), "light(100 loops among locals, %d bytes)", len(small))
 }
 
 // heavyFunctions compile quickly enough, but not surely so.
 func heavyFunctions() []byte {
 	code := repeat(300, 0x02, 0x40, 0x0b)
-	return oneFunction(3000, code)
+	return guesttest.OneFunction(3000, code)
 }
 
 func TestCompileInChild(t *testing.T) {
@@ -249,7 +223,7 @@ func TestCompileInChild(t *testing.T) {
 func TestInvalidInChild(t *testing.T) {
 	t.Parallel()
 	c := inChild(t, ChildConfig{})
-	_, err := c.Compile(t.Context(), oneFunction(0, repeat(40_000, 0x02, 0x40, 0x0b), []byte{0x6a}))
+	_, err := c.Compile(t.Context(), guesttest.OneFunction(0, repeat(40_000, 0x02, 0x40, 0x0b), []byte{0x6a}))
 	invalid, ok := errors.AsType[*engine.InvalidModuleError](err)
 	require.True(t, ok, "Compile = %v, want an InvalidModuleError", err)
 	require.NotContains(t, invalid.Error(), "crashed")
@@ -315,7 +289,7 @@ func TestCancelledChild(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	results := make(chan error, 2)
 	for range 2 {
-		go func() { results <- c.Precompile(ctx, bombs()["deep loops"], t.TempDir()) }()
+		go func() { results <- c.Precompile(ctx, guesttest.Bombs()["deep loops"], t.TempDir()) }()
 	}
 	slots := c.(*childCompiler).slots
 	require.Eventually(t, func() bool { return len(slots) == 1 }, time.Minute, time.Millisecond)

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/internal/guest/guesttest"
 )
 
 // interpreting is a cache whose engine compiles in processes, and interprets
@@ -136,7 +137,7 @@ func TestLargeUploadIsPreviewed(t *testing.T) {
 // interpreted or not.
 func TestInterpretedInVain(t *testing.T) {
 	t.Parallel()
-	for name, bomb := range bombs() {
+	for name, bomb := range guesttest.Bombs() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := interpreting(t, t.TempDir(), ChildConfig{Time: time.Second, MemoryBytes: 1 << 30})
@@ -159,7 +160,7 @@ func TestInterpretedInVain(t *testing.T) {
 func TestManyLocalsAreNotInterpreted(t *testing.T) {
 	t.Parallel()
 	c := interpreting(t, t.TempDir(), ChildConfig{})
-	require.Nil(t, c.interpreter.module(t.Context(), oneFunction(5000, repeat(300, 0x02, 0x40, 0x0b)), nil), "in one function")
+	require.Nil(t, c.interpreter.module(t.Context(), guesttest.OneFunction(5000, repeat(300, 0x02, 0x40, 0x0b)), nil), "in one function")
 	require.Nil(t, c.interpreter.module(t.Context(), manyLocals(4000, 5000), nil), "together")
 }
 
@@ -178,7 +179,7 @@ func TestCancelledWhileInterpreted(t *testing.T) {
 	t.Parallel()
 	c := interpreting(t, t.TempDir(), ChildConfig{})
 	c.smallBinary = 0
-	first := provisional(t, c, bombs()["deep loops"])
+	first := provisional(t, c, guesttest.Bombs()["deep loops"])
 	cause := errors.New("the container went")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)

@@ -1,4 +1,5 @@
-// Package guesttest builds the Go guests of tests.
+// Package guesttest builds the Go guests of tests, and makes binaries that are hard
+// to compile.
 package guesttest
 
 import (
