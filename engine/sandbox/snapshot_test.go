@@ -2,6 +2,8 @@ package sandbox_test
 
 import (
 	"context"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/abi"
 	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/engine/wasi"
 )
 
 // starting is a reactor with a start-up of its own, which counts itself at 512
@@ -19,6 +22,8 @@ import (
 // counts on.
 func starting(body string) string {
 	return importing(`(import "wasi_snapshot_preview1" "random_get" (func $random_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock_time_get (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_open" (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
   (import "whisk" "deadline" (func $deadline (result i64)))`, reactor(`
     (if (i32.ne (i32.load (i32.const 512)) (i32.const 1)) (then unreachable))
     (i32.store (i32.const 512) (i32.const 2))
@@ -26,8 +31,24 @@ func starting(body string) string {
   (func (export "_initialize") (i32.store (i32.const 512) (i32.add (i32.load (i32.const 512)) (i32.const 1))) `+body+`)`))
 }
 
+// opensFile opens the file "ok" of the only directory that there is.
+const opensFile = `
+    (if (call $path_open (i32.const 3) (i32.const 0) (i32.const 2) (i32.const 2) (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 600))
+      (then unreachable))`
+
+// withFile grants a directory in which there is an empty file.
+func withFile(t *testing.T, name string) sandbox.Policy {
+	t.Helper()
+	root, err := os.OpenRoot(t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, root.Close()) })
+	require.NoError(t, root.WriteFile(name, nil, 0o600))
+	return sandbox.Policy{Capabilities: sandbox.Capabilities{Mounts: []wasi.Mount{{Guest: "/data", Root: root, Access: wasi.ReadOnly}}}}
+}
+
 func TestStartUpIsSharedWhereThatIsSound(t *testing.T) {
 	t.Parallel()
+	directory := withFile(t, "ok")
 	for _, tc := range []struct {
 		name, src string
 		policy    sandbox.Policy
@@ -39,6 +60,8 @@ func TestStartUpIsSharedWhereThatIsSound(t *testing.T) {
 		{name: "command of an SDK", src: strings.Replace(catProgram, `(func (export "_start")`, `(func (export "ow_warm_up") unreachable) (func (export "_start")`, 1)},
 		{name: "entropy", src: starting(`(drop (call $random_get (i32.const 600) (i32.const 8)))`), reason: "random_get"},
 		{name: "environment", src: starting(`(drop (call $environ_sizes_get (i32.const 600) (i32.const 604)))`), reason: "environ_sizes_get"},
+		{name: "clock", src: starting(`(drop (call $clock_time_get (i32.const 0) (i64.const 0) (i32.const 600)))`), reason: "clock_time_get"},
+		{name: "file", src: starting(opensFile), policy: directory, reason: "path_open"},
 		{name: "output", src: starting(`(call $say (i32.const 1) (i32.const 0) (i32.const 12))`), reason: "fd_write"},
 		{name: "host", src: starting(`(drop (call $deadline))`), reason: "calls the host"},
 		{name: "unwanted", src: starting(""), policy: sandbox.Policy{NoSnapshot: true}, reason: "no snapshots"},
@@ -80,6 +103,43 @@ func TestWarmUpMakesSnapshotsSound(t *testing.T) {
 		require.NoError(t, tpl.Probe(t.Context()).Err)
 		assert.NoError(t, sandbox.WhyNoSnapshot(tpl))
 	})
+}
+
+// remembering remembers what a clock tells 10 ms after the beginning of its warm-up,
+// and traps in any run that does not find that in the past. A clock that begins anew
+// with each sandbox would be far behind.
+func remembering(clock int) string {
+	return strings.ReplaceAll(importing(`
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock_time_get (param i32 i64 i32) (result i32)))`, reactor(`
+    (if (i64.eqz (i64.load (i32.const 528))) (then unreachable))
+    (if (i64.le_u (call $now (i32.const 536)) (i64.load (i32.const 528))) (then unreachable))
+    global.get $ok`, `
+  (func $now (param $at i32) (result i64)
+    (if (call $clock_time_get (i32.const CLOCK) (i64.const 0) (local.get $at)) (then unreachable))
+    (i64.load (local.get $at)))
+  (func (export "ow_warm_up")
+    (drop (call $now (i32.const 520)))
+    (loop $wait (br_if $wait (i64.lt_u (i64.sub (call $now (i32.const 528)) (i64.load (i32.const 520))) (i64.const 10000000)))))`)), "CLOCK", strconv.Itoa(clock))
+}
+
+// A snapshot may have seen a clock: for whoever begins with it that was earlier.
+func TestClockGoesOnAfterASnapshot(t *testing.T) {
+	t.Parallel()
+	for name, clock := range map[string]int{"wall clock": 0, "monotonic clock": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			forEngines(t, func(t *testing.T, rt engine.WasmRuntime) {
+				tpl := template(t, rt, remembering(clock), sandbox.Policy{})
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a clock may stand still
+				defer cancel()
+				require.NoError(t, tpl.Probe(ctx).Err)
+				require.NoError(t, sandbox.WhyNoSnapshot(tpl))
+				for range 5 {
+					require.NoError(t, tpl.Run(t.Context(), activation(`{}`)).Err)
+				}
+			})
+		})
+	}
 }
 
 func TestNothingOfAnActivationIsInASnapshot(t *testing.T) {
