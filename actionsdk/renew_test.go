@@ -67,11 +67,18 @@ func TestTypesThatPanicWhenEmpty(t *testing.T) {
 func TestPlainReactorsDoNotRepeatThemselves(t *testing.T) {
 	t.Parallel()
 	tpl := newTemplate(t, newModule(t, "plain", guest.Reactor), sandbox.Policy{})
-	var last string
-	for range 3 {
+	seen := map[string]bool{}
+	for n := range 4 {
 		out := tpl.Run(t.Context(), sandbox.Activation{Input: json.RawMessage(`{}`)})
 		require.NoError(t, out.Err)
-		assert.NotEqual(t, last, string(out.Result))
-		last = string(out.Result)
+		var answer struct{ First, Then map[string]string }
+		require.NoError(t, json.Unmarshal(out.Result, &answer))
+		for _, numbers := range []map[string]string{answer.First, answer.Then} {
+			require.Len(t, numbers, 5)
+			for generator, number := range numbers {
+				assert.False(t, seen[generator+number], "%s gave %s again in activation %d", generator, number, n)
+				seen[generator+number] = true
+			}
+		}
 	}
 }

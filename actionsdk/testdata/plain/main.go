@@ -1,14 +1,19 @@
 // Command plain is a reactor that knows the contract but not the SDK: nothing in
-// it renews what a snapshot would freeze.
+// it renews what a snapshot would freeze. It answers with numbers drawn while it
+// started and since.
 package main
 
 import (
-	"fmt"
-	"math/rand/v2"
+	"encoding/json"
 	"unsafe"
+
+	"wasmwhisk/actionsdk/testdata/draw"
 )
 
-var input, result []byte
+var (
+	drawn         = draw.Numbers()
+	input, result []byte
+)
 
 func main() {}
 
@@ -20,6 +25,10 @@ func alloc(n uint32) uint32 {
 
 //go:wasmexport ow_run
 func run(_, _ uint32) uint64 {
-	result = fmt.Appendf(nil, `{"random":"%d"}`, rand.Uint64())
+	var err error
+	result, err = json.Marshal(map[string]any{"first": drawn, "then": draw.Numbers()})
+	if err != nil {
+		panic(err)
+	}
 	return uint64(uintptr(unsafe.Pointer(&result[0])))<<32 | uint64(len(result))
 }

@@ -3,15 +3,10 @@
 package main
 
 import (
-	crand "crypto/rand"
-	"fmt"
-	"hash/maphash"
-	"math/rand"
-	randv2 "math/rand/v2"
 	"os"
-	"strings"
 
 	"wasmwhisk/actionsdk"
+	"wasmwhisk/actionsdk/testdata/draw"
 )
 
 type answer struct {
@@ -23,30 +18,6 @@ type answer struct {
 func main() {
 	actionsdk.Handle(func(actionsdk.Context, struct{}) (answer, error) {
 		_, found := os.LookupEnv("__OW_API_KEY")
-		return answer{Numbers: numbers(), Env: os.Environ(), Found: found}, nil
+		return answer{Numbers: draw.Numbers(), Env: os.Environ(), Found: found}, nil
 	})
-}
-
-func numbers() map[string]string {
-	return map[string]string{
-		"crypto/rand":  crand.Text(),
-		"math/rand":    fmt.Sprint(rand.Int63()),
-		"math/rand/v2": fmt.Sprint(randv2.Uint64()),
-		"maphash":      fmt.Sprint(maphash.String(maphash.MakeSeed(), "")),
-		"order":        order(),
-	}
-}
-
-// order is that in which a map is gone through, which no two activations should
-// share: of 64 keys there are enough orders.
-func order() string {
-	m := map[int]bool{}
-	for i := range 64 {
-		m[i] = true
-	}
-	var keys []string
-	for k := range m {
-		keys = append(keys, fmt.Sprint(k))
-	}
-	return strings.Join(keys, " ")
 }
