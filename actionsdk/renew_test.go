@@ -5,6 +5,7 @@ package actionsdk_test
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -80,5 +81,43 @@ func TestPlainReactorsDoNotRepeatThemselves(t *testing.T) {
 				seen[generator+number] = true
 			}
 		}
+	}
+}
+
+// The start that activations share lies in the past of each of them, and further
+// back for each, by both clocks.
+func TestClocksGoOnFromOneStart(t *testing.T) {
+	t.Parallel()
+	for _, mode := range guesttest.Modes() {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			module := newModule(t, "clock", mode)
+			clocksGoOn(t, newTemplate(t, module, sandbox.Policy{}))
+		})
+	}
+}
+
+func clocksGoOn(t *testing.T, tpl *sandbox.Template) {
+	type answer struct {
+		Started, Now int64
+		Since        time.Duration
+	}
+	began := time.Now()
+	last := answer{Now: began.UnixNano()}
+	for n := range 4 {
+		asked := time.Now().UnixNano()
+		out := tpl.Run(t.Context(), sandbox.Activation{Input: json.RawMessage(`{}`)})
+		require.NoError(t, out.Err)
+		var got answer
+		require.NoError(t, json.Unmarshal(out.Result, &got))
+		if n > 0 {
+			assert.Equal(t, last.Started, got.Started, "start of activation %d", n)
+		}
+		assert.GreaterOrEqual(t, got.Started, began.UnixNano(), "start of activation %d", n)
+		assert.GreaterOrEqual(t, got.Now, asked, "wall clock in activation %d", n)
+		assert.LessOrEqual(t, got.Now, time.Now().UnixNano(), "wall clock in activation %d", n)
+		assert.Greater(t, got.Since, last.Since, "monotonic clock in activation %d", n)
+		assert.LessOrEqual(t, got.Since, time.Since(began), "monotonic clock in activation %d", n)
+		last = got
 	}
 }
