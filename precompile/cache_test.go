@@ -748,10 +748,11 @@ func requireNoTemps(t *testing.T, dir string) {
 
 // What this test binary does when it is started as a helper process.
 const (
-	helperVariable = "PRECOMPILE_TEST_HELPER"
-	helperHammer   = "hammer"
-	helperStall    = "stall"
-	helperFull     = "full"
+	helperVariable  = "PRECOMPILE_TEST_HELPER"
+	helperHammer    = "hammer"
+	helperStall     = "stall"
+	helperFull      = "full"
+	helperNeighbour = "neighbour"
 )
 
 // TestHelper is no test: it is what the processes of other tests do.
@@ -764,6 +765,8 @@ func TestHelper(t *testing.T) {
 		stall(t, dir)
 	case helperFull:
 		fillDisk(t, dir)
+	case helperNeighbour:
+		neighbour(t, dir)
 	default:
 		t.Skip("only runs as a helper process")
 	}

@@ -1,11 +1,13 @@
 package precompile
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -129,6 +131,107 @@ func TestWazeroOnAFullDisk(t *testing.T) {
 	said, err := helper(t, helperFull, t.TempDir()).CombinedOutput()
 	require.NoError(t, err, "%s", said)
 	require.Contains(t, string(said), "--- PASS: TestHelper")
+}
+
+// sharer is a process that uses a directory beside others.
+type sharer struct {
+	runtime engine.Precompiler
+	module  engine.Module
+	cache   *Cache
+}
+
+// newSharer opens an engine and a cache, and asks for the binary that all sharers of
+// the directory ask for.
+func newSharer(t testing.TB, dir string, want Origin) *sharer {
+	t.Helper()
+	rt, err := wazeroengine.NewCompiler(t.Context(), engine.Config{HostFuncs: wasi.Functions()})
+	require.NoError(t, err)
+	s := &sharer{runtime: rt, cache: cacheOf(t, dir, rt)}
+	s.module = s.ask(t, want)
+	return s
+}
+
+func (s *sharer) ask(t testing.TB, want Origin) engine.Module {
+	t.Helper()
+	binary := functions(200)
+	m, origin, err := s.cache.Module(t.Context(), Action{Binary: binary, Hash: sha256.Sum256(binary)})
+	require.NoError(t, err)
+	require.Equal(t, want, origin)
+	return m
+}
+
+// again runs what it has, and the same loaded once more.
+func (s *sharer) again(t testing.TB) uint64 {
+	t.Helper()
+	loaded := s.ask(t, Loaded)
+	result := run(t, loaded)
+	require.NoError(t, loaded.Close(t.Context()))
+	require.Equal(t, result, run(t, s.module))
+	return result
+}
+
+func (s *sharer) close(t testing.TB) {
+	t.Helper()
+	require.NoError(t, s.module.Close(t.Context()))
+	require.NoError(t, s.runtime.Close(t.Context()))
+}
+
+// neighbour loads what its parent compiled, and tells what that gives: at once, and
+// when the parent ends its input.
+func neighbour(t *testing.T, dir string) {
+	s := newSharer(t, dir, Loaded)
+	fmt.Printf("result %d\n", s.again(t))
+	_, err := io.Copy(io.Discard, os.Stdin)
+	require.NoError(t, err)
+	fmt.Printf("result %d\n", s.again(t))
+	require.Equal(t, CacheStats{Loaded: 3}, s.cache.Stats())
+	s.close(t)
+}
+
+// nextResult reads until a neighbour tells one.
+func nextResult(t *testing.T, said *bufio.Scanner) (result uint64) {
+	t.Helper()
+	for said.Scan() {
+		if n, _ := fmt.Sscanf(said.Text(), "result %d", &result); n == 1 {
+			return result
+		}
+	}
+	require.Fail(t, "the neighbour has ended", "%v", said.Err())
+	return 0
+}
+
+// Executors that live at the same time share what one of them has compiled,
+// whichever ends first.
+func TestWazeroInTwoProcesses(t *testing.T) {
+	t.Parallel()
+	for name, compilerFirst := range map[string]bool{"who compiled ends first": true, "who loaded ends first": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			s := newSharer(t, dir, Compiled)
+			want := s.again(t)
+			cmd := helper(t, helperNeighbour, dir)
+			stdin, err := cmd.StdinPipe()
+			require.NoError(t, err)
+			stdout, err := cmd.StdoutPipe()
+			require.NoError(t, err)
+			require.NoError(t, cmd.Start())
+			said := bufio.NewScanner(stdout)
+			require.Equal(t, want, nextResult(t, said), "while both live")
+			require.Equal(t, want, s.again(t), "while both live")
+			if compilerFirst {
+				s.close(t)
+			}
+			require.NoError(t, stdin.Close())
+			require.Equal(t, want, nextResult(t, said))
+			require.NoError(t, cmd.Wait())
+			if !compilerFirst {
+				require.Equal(t, want, s.again(t), "after the neighbour has ended")
+				s.close(t)
+			}
+			requireNoLeftovers(t, dir)
+		})
+	}
 }
 
 // BenchmarkSmallBinary is what [SmallBinary] was chosen by.
