@@ -180,10 +180,10 @@ func (s *sharer) close(t testing.TB) {
 // when the parent ends its input.
 func neighbour(t *testing.T, dir string) {
 	s := newSharer(t, dir, Loaded)
-	fmt.Printf("result %d\n", s.again(t))
+	fmt.Fprintf(os.Stdout, "result %d\n", s.again(t))
 	_, err := io.Copy(io.Discard, os.Stdin)
 	require.NoError(t, err)
-	fmt.Printf("result %d\n", s.again(t))
+	fmt.Fprintf(os.Stdout, "result %d\n", s.again(t))
 	require.Equal(t, CacheStats{Loaded: 3}, s.cache.Stats())
 	s.close(t)
 }
