@@ -31,6 +31,7 @@ type instance struct {
 
 	from     state
 	restored bool // from a snapshot, not begun
+	charged  int  // bytes of the memory that count as waiting
 
 	// Of the call that runs.
 	ctx      context.Context //nolint:containedctx // callbacks have no other way to it
@@ -234,8 +235,9 @@ func (i *instance) restore(from state) error {
 }
 
 var (
-	errGrown   = errors.New("the memory has grown")
-	errStarted = errors.New("the start function would have to run again")
+	errGrown       = errors.New("the memory has grown")
+	errNoIdleBytes = errors.New("idle memories take as much RAM as they may")
+	errStarted     = errors.New("the start function would have to run again")
 )
 
 // Reset copies the whole memory.
@@ -248,10 +250,28 @@ func (i *instance) Reset() error {
 		return errStarted
 	case len(memory) != int(i.from.pages)*engine.PageSize:
 		return errGrown
+	case !i.charge(len(memory)):
+		return errNoIdleBytes
 	}
 	clear(memory[copy(memory, i.from.memory):])
 	i.writeGlobals()
 	return nil
+}
+
+// charge has the memory count once it was reset, which touches all of it, and tells
+// whether there is room for it.
+func (i *instance) charge(bytes int) bool {
+	r := i.module.runtime
+	more := int64(bytes - i.charged)
+	if more == 0 {
+		return true
+	}
+	if r.waiting.Add(more) > r.config.IdleBytes && more > 0 {
+		r.waiting.Add(-more)
+		return false
+	}
+	i.charged = bytes
+	return true
 }
 
 func (i *instance) writeGlobals() {
@@ -269,6 +289,7 @@ func (i *instance) Close(context.Context) error {
 	C.wm_instance_free(i.c)
 	i.c = nil
 	i.handle.Delete()
+	i.module.runtime.waiting.Add(-int64(i.charged))
 	i.module.leave()
 	return nil
 }

@@ -11,9 +11,11 @@ package wasmer
 import "C"
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"unsafe"
 
 	_ "github.com/wasmerio/wasmer-go/wasmer" // links the library
@@ -32,6 +34,8 @@ type Runtime struct {
 	config engine.Config
 	pages  uint32 // the bound of memory that artefacts are made for
 	hosts  []host // by the number that the shim knows them by
+
+	waiting atomic.Int64 // bytes of the memories of instances that were reset
 }
 
 // host is a function that guests may import.
@@ -47,6 +51,7 @@ func New(_ context.Context, config engine.Config, memoryPages uint32) (*Runtime,
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
+	config.IdleBytes = cmp.Or(config.IdleBytes, engine.DefaultIdleBytes)
 	if config.TableElements == 0 {
 		config.TableElements = engine.DefaultTableElements
 	}
