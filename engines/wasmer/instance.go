@@ -17,6 +17,7 @@ import (
 	"unsafe"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engines/internal/idle"
 )
 
 // fullFuel is how much a guest may do before it is looked at, some hundred
@@ -31,7 +32,7 @@ type instance struct {
 
 	from     state
 	restored bool // from a snapshot, not begun
-	charged  int  // bytes of the memory that count as waiting
+	share    idle.Share
 
 	// Of the call that runs.
 	ctx      context.Context //nolint:containedctx // callbacks have no other way to it
@@ -235,9 +236,8 @@ func (i *instance) restore(from state) error {
 }
 
 var (
-	errGrown       = errors.New("the memory has grown")
-	errNoIdleBytes = errors.New("idle memories take as much RAM as they may")
-	errStarted     = errors.New("the start function would have to run again")
+	errGrown   = errors.New("the memory has grown")
+	errStarted = errors.New("the start function would have to run again")
 )
 
 // Reset copies the whole memory.
@@ -250,28 +250,13 @@ func (i *instance) Reset() error {
 		return errStarted
 	case len(memory) != int(i.from.pages)*engine.PageSize:
 		return errGrown
-	case !i.charge(len(memory)):
-		return errNoIdleBytes
+	}
+	if err := i.module.runtime.idle.Charge(&i.share, len(memory)); err != nil {
+		return err
 	}
 	clear(memory[copy(memory, i.from.memory):])
 	i.writeGlobals()
 	return nil
-}
-
-// charge has the memory count once it was reset, which touches all of it, and tells
-// whether there is room for it.
-func (i *instance) charge(bytes int) bool {
-	r := i.module.runtime
-	more := int64(bytes - i.charged)
-	if more == 0 {
-		return true
-	}
-	if r.waiting.Add(more) > r.config.IdleBytes && more > 0 {
-		r.waiting.Add(-more)
-		return false
-	}
-	i.charged = bytes
-	return true
 }
 
 func (i *instance) writeGlobals() {
@@ -289,7 +274,7 @@ func (i *instance) Close(context.Context) error {
 	C.wm_instance_free(i.c)
 	i.c = nil
 	i.handle.Delete()
-	i.module.runtime.waiting.Add(-int64(i.charged))
+	i.module.runtime.idle.Release(&i.share)
 	i.module.leave()
 	return nil
 }

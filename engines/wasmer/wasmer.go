@@ -11,17 +11,16 @@ package wasmer
 import "C"
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"unsafe"
 
 	_ "github.com/wasmerio/wasmer-go/wasmer" // links the library
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/rewrite"
+	"wasmwhisk/engines/internal/idle"
 )
 
 var (
@@ -32,10 +31,9 @@ var (
 // Runtime implements [engine.Precompiler].
 type Runtime struct {
 	config engine.Config
-	pages  uint32 // the bound of memory that artefacts are made for
-	hosts  []host // by the number that the shim knows them by
-
-	waiting atomic.Int64 // bytes of the memories of instances that were reset
+	pages  uint32       // the bound of memory that artefacts are made for
+	hosts  []host       // by the number that the shim knows them by
+	idle   *idle.Budget // of the memories of instances that were reset
 }
 
 // host is a function that guests may import.
@@ -51,12 +49,11 @@ func New(_ context.Context, config engine.Config, memoryPages uint32) (*Runtime,
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	config.IdleBytes = cmp.Or(config.IdleBytes, engine.DefaultIdleBytes)
 	if config.TableElements == 0 {
 		config.TableElements = engine.DefaultTableElements
 	}
 	i32 := []engine.ValueType{engine.I32}
-	r := &Runtime{config: config, pages: bound(memoryPages), hosts: []host{{
+	r := &Runtime{config: config, pages: bound(memoryPages), idle: idle.New(config.IdleBytes), hosts: []host{{
 		module: rewrite.ReservedModule,
 		name:   rewrite.TickName,
 		kind:   engine.FuncType{Params: i32, Results: i32},

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"wasmwhisk/engines/internal/idle"
 )
 
 // slotBytes is what a memory needs to have reserved: compiled code checks no
@@ -27,7 +29,7 @@ type slot struct {
 	all      []byte // all that is reserved
 	start    int    // bytes that are accessible while nobody uses it
 	resident int    // bytes that are kept in RAM, an estimate
-	charged  int    // by the budget, for that and for being there
+	share    idle.Share
 }
 
 // size is how much of a slot is accessible while nobody uses it.
@@ -116,7 +118,7 @@ func (m *memories) reserve(size int) (_ *slot, err error) {
 
 // unreserve cannot fail for what reserve gave.
 func (m *memories) unreserve(sl *slot) {
-	m.budget.release(sl)
+	m.budget.Release(&sl.share)
 	_ = unix.Munmap(sl.all)
 	m.budget.unreserve()
 }
@@ -130,17 +132,12 @@ func (m *memories) put(sl *slot, size int) {
 	m.leave()
 }
 
-var errNoIdleBytes = errors.New("idle memories take as much RAM as they may")
-
 // reset puts a slot in order that its guest keeps.
 func (m *memories) reset(sl *slot, size int) error {
 	if err := m.contents.restore(sl, size); err != nil {
 		return err
 	}
-	if !m.budget.charge(sl) {
-		return errNoIdleBytes
-	}
-	return nil
+	return m.budget.charge(sl)
 }
 
 func shrink(sl *slot, size int) error {
@@ -156,7 +153,7 @@ func shrink(sl *slot, size int) error {
 func (m *memories) keep(sl *slot) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed || !m.budget.charge(sl) {
+	if m.closed || m.budget.charge(sl) != nil {
 		return false
 	}
 	m.free = append(m.free, sl)
@@ -197,37 +194,17 @@ const maxSlots = 16_000
 
 var errTooMany = errors.New("too many instances for the address space")
 
-// budget bounds the slots of an engine, and the RAM of those that were put in order
-// after a use: they wait, or have waited, for the next.
+// budget bounds the slots of an engine, and the RAM of those that wait.
 type budget struct {
-	limit int64
-	used  atomic.Int64
+	*idle.Budget
 	slots atomic.Int64
 }
 
-// slotCharge is what such a slot counts for beside its RAM: of mappings there are
-// few, too.
+// slotCharge is what a slot that waits counts for beside its RAM: of mappings there
+// are few, too.
 const slotCharge = 64 << 10
 
-// charge has what a slot keeps count, and tells whether there is room for it.
-func (b *budget) charge(sl *slot) bool {
-	bytes := sl.resident + slotCharge
-	more := int64(bytes - sl.charged)
-	if more == 0 {
-		return true // as most times: nothing is written that all share
-	}
-	if b.used.Add(more) > b.limit && more > 0 {
-		b.used.Add(-more)
-		return false
-	}
-	sl.charged = bytes
-	return true
-}
-
-func (b *budget) release(sl *slot) {
-	b.used.Add(-int64(sl.charged))
-	sl.charged = 0
-}
+func (b *budget) charge(sl *slot) error { return b.Charge(&sl.share, sl.resident+slotCharge) }
 
 func (b *budget) reserve() bool {
 	if b.slots.Add(1) > maxSlots {

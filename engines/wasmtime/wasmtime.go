@@ -10,7 +10,6 @@ package wasmtime
 import "C"
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engines/internal/idle"
 )
 
 var (
@@ -64,7 +64,7 @@ func newRuntime(config engine.Config, threads int) (*Runtime, error) {
 		engine:  newEngine(),
 		places:  [ways]places{onThread: make(places, maxCalls), onFiber: make(places, maxTurns)},
 		threads: threads,
-		budget:  &budget{limit: cmp.Or(config.IdleBytes, engine.DefaultIdleBytes)},
+		budget:  &budget{Budget: idle.New(config.IdleBytes)},
 		dirty:   newDirtyFinder(),
 	}
 	for way := range r.linkers {

@@ -3,7 +3,8 @@ package wazero
 import (
 	"errors"
 	"sync"
-	"sync/atomic"
+
+	"wasmwhisk/engines/internal/idle"
 )
 
 // A slot is room for one linear memory, outside the Go heap: the collector
@@ -14,7 +15,7 @@ type slot struct {
 	base     []byte // all that is reserved
 	used     int    // bytes from the start on that may differ from the contents
 	resident int    // bytes that are kept in RAM, an estimate
-	charged  int    // of them by the budget
+	share    idle.Share
 }
 
 // memories gives out slots that hold the same contents at first. A slot that
@@ -22,7 +23,7 @@ type slot struct {
 // nothing of the last one. It is safe for concurrent use.
 type memories struct {
 	make   func() (*contents, error)
-	budget *budget
+	budget *idle.Budget
 
 	mu       sync.Mutex
 	contents *contents       // nil until the first slot is asked for
@@ -33,7 +34,7 @@ type memories struct {
 
 // newMemories has contents made when they are first needed: by then it was seen
 // that a memory is not larger than it may be.
-func newMemories(b *budget, contents func() (*contents, error)) *memories {
+func newMemories(b *idle.Budget, contents func() (*contents, error)) *memories {
 	return &memories{make: contents, budget: b, free: map[int][]*slot{}}
 }
 
@@ -128,28 +129,23 @@ func (m *memories) put(sl *slot) {
 	m.leave()
 }
 
-var errNoIdleBytes = errors.New("idle memories take as much RAM as they may")
-
 // reset puts a slot in order that its guest keeps.
 func (m *memories) reset(sl *slot) error {
 	if err := m.contents.restore(sl); err != nil {
 		return err
 	}
-	if !m.budget.charge(sl) {
-		return errNoIdleBytes
-	}
-	return nil
+	return m.budget.Charge(&sl.share, sl.resident)
 }
 
 func (m *memories) unreserve(sl *slot) {
-	m.budget.release(sl)
+	m.budget.Release(&sl.share)
 	unreserve(sl.base)
 }
 
 func (m *memories) keep(sl *slot) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed || !m.budget.charge(sl) {
+	if m.closed || m.budget.Charge(&sl.share, sl.resident) != nil {
 		return false
 	}
 	m.free[len(sl.base)] = append(m.free[len(sl.base)], sl)
@@ -184,30 +180,4 @@ func (m *memories) close() {
 	if last {
 		m.contents.close()
 	}
-}
-
-// budget bounds the RAM of slots that were put in order after a use: they wait,
-// or have waited, for the next.
-type budget struct {
-	limit int64
-	used  atomic.Int64
-}
-
-// charge has what a slot keeps count, and tells whether there is room for it.
-func (b *budget) charge(sl *slot) bool {
-	more := int64(sl.resident - sl.charged)
-	if more == 0 {
-		return true // as most times: nothing is written that all share
-	}
-	if b.used.Add(more) > b.limit && more > 0 {
-		b.used.Add(-more)
-		return false
-	}
-	sl.charged = sl.resident
-	return true
-}
-
-func (b *budget) release(sl *slot) {
-	b.used.Add(-int64(sl.charged))
-	sl.charged = 0
 }

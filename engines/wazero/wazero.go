@@ -7,7 +7,6 @@
 package wazero
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"runtime/debug"
@@ -16,6 +15,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engines/internal/idle"
 )
 
 var (
@@ -30,7 +30,7 @@ type Runtime struct {
 	mode    string
 	fuel    uint64 // that a guest gets at a time
 	runtime wazero.Runtime
-	budget  *budget
+	budget  *idle.Budget
 	dirty   dirtyFinder
 	turns   *turns
 
@@ -49,7 +49,7 @@ func newRuntime(ctx context.Context, config engine.Config, mode string, rc wazer
 		mode:    mode,
 		fuel:    fullFuel,
 		runtime: wazero.NewRuntimeWithConfig(ctx, guestConfig(rc)),
-		budget:  &budget{limit: cmp.Or(config.IdleBytes, engine.DefaultIdleBytes)},
+		budget:  idle.New(config.IdleBytes),
 		dirty:   newDirtyFinder(),
 		turns:   newTurns(),
 	}

@@ -1,0 +1,27 @@
+package idle_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/engines/internal/idle"
+)
+
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	b := idle.New(100)
+	var one, other idle.Share
+	require.NoError(t, b.Charge(&one, 60))
+	require.ErrorIs(t, b.Charge(&other, 41), idle.ErrNoRoom)
+	require.NoError(t, b.Charge(&other, 40))
+	require.NoError(t, b.Charge(&one, 60), "as much as before")
+	require.ErrorIs(t, b.Charge(&one, 61), idle.ErrNoRoom)
+	require.NoError(t, b.Charge(&one, 50))
+	require.NoError(t, b.Charge(&other, 50), "what the other left")
+	b.Release(&one)
+	b.Release(&one)
+	require.NoError(t, b.Charge(&other, 100))
+	assert.ErrorIs(t, b.Charge(&one, 1), idle.ErrNoRoom)
+}
