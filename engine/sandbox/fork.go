@@ -194,7 +194,7 @@ func (f *fork) take(ctx context.Context, p *preparation, shelf uint32) (*guest, 
 	guest := f.start.idle.take(shelf)
 	if guest == nil {
 		var err error
-		if guest, err = f.another(ctx, p); err != nil {
+		if guest, err = f.another(ctx, p.snapshot); err != nil {
 			return nil, f.giveUp(ctx, p, err)
 		}
 	}
@@ -205,16 +205,15 @@ func (f *fork) take(ctx context.Context, p *preparation, shelf uint32) (*guest, 
 }
 
 // another gives one more instance that is held as that of the snapshot was.
-func (f *fork) another(ctx context.Context, held *preparation) (*guest, error) {
+func (f *fork) another(ctx context.Context, held engine.Snapshot) (*guest, error) {
 	guest, err := f.start.bring(ctx, f.way())
 	if err != nil {
 		return nil, err
 	}
-	if err := held.snapshot.(engine.Adopter).Adopt(guest.Instance); err != nil {
+	if err := adopt(guest, held); err != nil {
 		_ = guest.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
-	guest.from = held.snapshot
 	return guest, nil
 }
 

@@ -203,13 +203,20 @@ func TestGuestRehearsesOnItsFinalModule(t *testing.T) {
 	}
 }
 
-// A rehearsal takes no time from any activation but one.
-func TestEndlessRehearsal(t *testing.T) {
-	t.Parallel()
+// endless is a template whose next activation begins a rehearsal that does not end.
+func endless(t *testing.T) *sandbox.Template {
+	t.Helper()
 	p := newTiered(t, wat.Must(rehearsing("(loop $l (br $l))")))
 	tpl := p.template(sandbox.Policy{})
 	require.NoError(t, tpl.Probe(t.Context()).Err)
 	p.compile()
+	return tpl
+}
+
+// A rehearsal takes no time from any activation but one.
+func TestEndlessRehearsal(t *testing.T) {
+	t.Parallel()
+	tpl := endless(t)
 	outcomes := make(chan sandbox.Outcome, 2)
 	for range cap(outcomes) {
 		go func() { outcomes <- tpl.Run(t.Context(), activation(`{}`)) }()
@@ -222,10 +229,7 @@ func TestEndlessRehearsal(t *testing.T) {
 
 func TestDeadlineInRehearsal(t *testing.T) {
 	t.Parallel()
-	p := newTiered(t, wat.Must(rehearsing("(loop $l (br $l))")))
-	tpl := p.template(sandbox.Policy{})
-	require.NoError(t, tpl.Probe(t.Context()).Err)
-	p.compile()
+	tpl := endless(t)
 	a := activation(`{}`)
 	a.Deadline = time.Now().Add(50 * time.Millisecond)
 	tpl.Run(t.Context(), a)

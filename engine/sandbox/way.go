@@ -72,7 +72,7 @@ func (s *start) capture(ctx context.Context, w way) (*preparation, *guest, error
 		return nil, nil, err
 	}
 	p := &preparation{snapshot: snapshot, started: w.started, rough: guest.rough && w.rehearses, contract: w.contract}
-	if adopt(guest, snapshot) {
+	if adopt(guest, snapshot) == nil {
 		return p, guest, nil
 	}
 	_ = guest.Close(context.WithoutCancel(ctx))
@@ -126,16 +126,18 @@ func (w way) follow(ctx context.Context, guest *guest, sound func(renewed []stri
 	return nil
 }
 
-// adopt tells whether the guest that was captured is as good as one from the
-// snapshot.
-func adopt(guest *guest, captured engine.Snapshot) bool {
+// adopt makes a guest that is in the state of a snapshot as good as one from that.
+func adopt(guest *guest, from engine.Snapshot) error {
 	_, resets := guest.Instance.(engine.Resetter)
-	adopter, adopts := captured.(engine.Adopter)
-	if !resets || !adopts || adopter.Adopt(guest.Instance) != nil {
-		return false
+	adopter, adopts := from.(engine.Adopter)
+	if !resets || !adopts {
+		return errNotKept
 	}
-	guest.from = captured
-	return true
+	if err := adopter.Adopt(guest.Instance); err != nil {
+		return err
+	}
+	guest.from = from
+	return nil
 }
 
 // startUp starts a guest, as far as that can be done for nobody.
