@@ -5,7 +5,6 @@ package main
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 
 	"lukechampine.com/blake3"
 )
@@ -100,20 +99,4 @@ func roundTrip(n uint32) uint32 {
 		}
 	}
 	return uint32(len(r.Labels) + r.Age)
-}
-
-// nest takes apart JSON that nests as deep as it is told to.
-//
-//go:wasmexport nest
-func nest(depth uint32) uint32 {
-	text := strings.Repeat("[", int(depth)) + strings.Repeat("]", int(depth))
-	var v any
-	if err := json.Unmarshal([]byte(text), &v); err != nil {
-		return 0
-	}
-	again, err := json.Marshal(v)
-	if err != nil {
-		return 0
-	}
-	return uint32(len(again))
 }
