@@ -110,7 +110,7 @@ func (s *start) publish(ctx context.Context, next *preparation, guest *guest) {
 	if last != nil && last.snapshot != next.snapshot {
 		_ = errors.Join(s.idle.drain(context.WithoutCancel(ctx)), last.snapshot.Close())
 	}
-	if guest != nil && !s.idle.put(guest, 0) {
+	if guest != nil && !s.shelve(ctx, guest, 0) {
 		_ = guest.Close(context.WithoutCancel(ctx))
 	}
 }
@@ -222,20 +222,36 @@ func (s *start) get(ctx context.Context, p *preparation, shelf uint32) (*guest, 
 
 // put takes an instance back whose last call ended with err.
 func (s *start) put(ctx context.Context, guest *guest, shelf uint32, err error) {
-	if !s.recycle(guest, shelf, err) {
+	if !s.recycle(ctx, guest, shelf, err) {
 		_ = guest.Close(context.WithoutCancel(ctx))
 	}
 }
 
 // recycle puts an instance back to its start if that makes it as good as a new
-// one: it came from the snapshot that is the present one, its call ended in order,
-// nothing but its memory and globals has changed, and new ones are of the same
-// tier.
-func (s *start) recycle(guest *guest, shelf uint32, err error) bool {
+// one: new ones would be like it, its call ended in order, and nothing but its
+// memory and globals has changed.
+func (s *start) recycle(ctx context.Context, guest *guest, shelf uint32, err error) bool {
 	resetter, ok := guest.Instance.(engine.Resetter)
-	return ok && orderly(err) && guest.from != nil && guest.from == s.prepared.Load().snapshot &&
-		guest.tier == s.program.tier.Load() &&
-		resetter.Reset() == nil && s.idle.put(guest, shelf)
+	return ok && orderly(err) && s.current(guest) && resetter.Reset() == nil && s.shelve(ctx, guest, shelf)
+}
+
+// current tells whether a new instance would come from the same snapshot, and be
+// of the same tier.
+func (s *start) current(guest *guest) bool {
+	return guest.from != nil && guest.from == s.prepared.Load().snapshot && guest.tier == s.program.tier.Load()
+}
+
+// shelve tells whether there was room for a guest on a shelf. Whoever replaces
+// snapshot or tier drains the shelves after that, perhaps just before the guest
+// came, so that one that is out of date by then has them drained again.
+func (s *start) shelve(ctx context.Context, guest *guest, shelf uint32) bool {
+	if !s.idle.put(guest, shelf) {
+		return false
+	}
+	if !s.current(guest) {
+		_ = s.idle.drain(context.WithoutCancel(ctx))
+	}
+	return true
 }
 
 // orderly tells whether a guest came to an end of its own. What it answered, or
