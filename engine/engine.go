@@ -200,8 +200,8 @@ type HostFunc struct {
 	Type         FuncType
 
 	// Call runs the function. The stack holds the parameters and takes the
-	// results; it is as long as the longer of both. The context is that of the
-	// guest's call. An error stops the guest and comes back from that call
-	// unchanged. Call must return soon after ctx is done, and must not keep mem.
+	// results; it is as long as the longer of both. The context is the very one that
+	// the guest was called with. An error stops the guest and comes back from that
+	// call unchanged. Call must return soon after ctx is done, and must not keep mem.
 	Call func(ctx context.Context, mem Memory, stack []uint64) error
 }

@@ -95,6 +95,7 @@ func testCases() []testCase {
 		{name: "host functions get what the guest passes", run: testHostValues},
 		{name: "host functions get the caller's memory", run: testHostMemory},
 		{name: "host functions get the context of the call", run: testHostContext},
+		{name: "host functions may keep the context of the call", run: testKeptHostContext},
 		{name: "two host functions of one name", run: testDuplicateHostFuncs},
 
 		{name: "an instance never sees another's state", run: testIsolation},

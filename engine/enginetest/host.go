@@ -127,6 +127,36 @@ func testHostContext(t *testing.T, e *env) {
 	}
 }
 
+// What a host function leaves behind looks at the context of its call, whatever the
+// instance does then.
+func testKeptHostContext(t *testing.T, e *env) {
+	var kept []context.Context
+	config := engine.Config{HostFuncs: []engine.HostFunc{
+		hostFunc("keep", types(), types(), func(ctx context.Context, _ engine.Memory, _ []uint64) error {
+			kept = append(kept, ctx)
+			return nil
+		}),
+	}}
+	other := &env{open: e.open, config: config, rt: e.with(t, config)}
+	instance := other.instance(t, `(import "test" "keep" (func $keep)) (memory 1) (func (export "f") call $keep)`)
+	looks := func(n int) {
+		assert.Equal(t, uint32(n), kept[n].Value(contextKey{}))
+		assert.Equal(t, n == 0, kept[n].Err() != nil)
+	}
+	for n := range 2 {
+		ctx, stop := context.WithCancel(context.WithValue(t.Context(), contextKey{}, uint32(n)))
+		defer stop()
+		_, err := instance.Call(ctx, "f")
+		require.NoError(t, err)
+		if n == 0 {
+			stop()
+			looks(0)
+		}
+	}
+	looks(0)
+	looks(1)
+}
+
 func testDuplicateHostFuncs(t *testing.T, e *env) {
 	config := e.config
 	config.HostFuncs = append(e.hostFuncs(), hostFunc("enter", types(), types(), func(context.Context, engine.Memory, []uint64) error { return nil }))

@@ -51,7 +51,7 @@ func (c *Client) open(ctx context.Context, text, body []byte) (*exchange, error)
 	if err != nil {
 		return nil, err
 	}
-	own, x := newExchange(ctx, timeout)
+	own, x := newExchange(timeout)
 	defer x.follow(ctx)()
 	req, err := r.build(own, body)
 	if err == nil {
@@ -80,10 +80,11 @@ func (c *Client) send(x *exchange, req *http.Request) error {
 	return err
 }
 
-// newExchange starts the clock of an exchange. Its context does not end with
-// that of the call: a guest reads the body in later ones.
-func newExchange(ctx context.Context, timeout time.Duration) (context.Context, *exchange) {
-	own, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+// newExchange starts the clock of an exchange. Its context has nothing of the call's:
+// a guest reads the body in later ones, and package http goes on dialling for a
+// request that was given up.
+func newExchange(timeout time.Duration) (context.Context, *exchange) {
+	own, cancel := context.WithCancelCause(context.Background())
 	x := &exchange{
 		body:   http.NoBody,
 		cancel: cancel,

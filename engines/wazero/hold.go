@@ -167,13 +167,15 @@ func (h *held) reset() error {
 	return nil
 }
 
-// hosted calls a host function for a guest, and stops it on an error.
+// hosted calls a host function for a guest, and stops it on an error. The context is
+// the caller's: ours serves the next call after this one, and a host function may leave
+// a goroutine behind that still looks at it.
 func (c *call) hosted(ctx context.Context, fn *engine.HostFunc, stack []uint64) {
 	h := c.instance.held
 	if h != nil {
 		h.enters(ctx)
 	}
-	err := fn.Call(ctx, c.instance.Memory(), stack)
+	err := fn.Call(c.instance.ctx.Context, c.instance.Memory(), stack)
 	switch {
 	case err == nil:
 	case h != nil && h.stays(fn, err):
