@@ -341,21 +341,31 @@ func descriptors(files []*os.File) []int {
 	return fds
 }
 
-// begin sends an activation and gives where its answer will come.
-func (p *process) begin(k kind, a sandbox.Activation) (id uint64, _ <-chan answer, err error) {
-	answers := make(chan answer, 1)
+// expectOutcome gives the number of a new activation, and where its answer will come.
+func (p *process) expectOutcome() (id uint64, _ <-chan answer, err error) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.ended != nil {
-		p.mu.Unlock()
 		return 0, nil, p.ended
 	}
+	answers := make(chan answer, 1)
 	p.last++
-	id = p.last
-	p.waiting[id] = answers
+	p.waiting[p.last] = answers
+	return p.last, answers, nil
+}
+
+// overdue ends the process because of an activation, unless that has just ended: no
+// other must suffer then.
+func (p *process) overdue(id uint64) {
+	p.mu.Lock()
+	_, runs := p.waiting[id]
+	if runs && p.why == nil {
+		p.why = errKilled
+	}
 	p.mu.Unlock()
-	// Where this fails the process has ended, or will be ended by its deadline.
-	_ = p.send(frame{kind: k, id: id, payload: encodeActivation(a)})
-	return id, answers, nil
+	if runs {
+		_ = p.cmd.Process.Kill()
+	}
 }
 
 func (p *process) send(f frame) error {

@@ -218,7 +218,7 @@ func (r *Runner) release(m *member) {
 	m.load--
 	m.served++
 	m.used = time.Now()
-	idle, old := m.load == 0, r.supervisor.config.worn(m)
+	idle, old := m.load == 0, m.isMade() && r.supervisor.config.worn(m)
 	if old {
 		r.members = slices.DeleteFunc(r.members, func(other *member) bool { return other == m })
 	}
@@ -258,15 +258,16 @@ func (p *process) do(ctx context.Context, k kind, a sandbox.Activation, grace ti
 	if ctx.Err() != nil {
 		return failed(context.Cause(ctx))
 	}
-	var late *time.Timer
-	if !a.Deadline.IsZero() {
-		late = time.AfterFunc(time.Until(a.Deadline)+grace, func() { p.stop(errKilled) })
-		defer late.Stop()
-	}
-	id, answers, err := p.begin(k, a)
+	id, answers, err := p.expectOutcome()
 	if err != nil {
 		return failed(err)
 	}
+	if !a.Deadline.IsZero() {
+		late := time.AfterFunc(time.Until(a.Deadline)+grace, func() { p.overdue(id) })
+		defer late.Stop()
+	}
+	// Where this fails the process has ended, or will be ended by its deadline.
+	_ = p.send(frame{kind: k, id: id, payload: encodeActivation(a)})
 	select {
 	case got := <-answers:
 		return got.settle(ctx, a.Deadline)
@@ -278,7 +279,7 @@ func (p *process) do(ctx context.Context, k kind, a sandbox.Activation, grace ti
 // cancel tells the worker that nobody wants the outcome any more, and kills it if
 // it does not listen.
 func (p *process) cancel(ctx context.Context, id uint64, answers <-chan answer, grace time.Duration) answer {
-	impatient := time.AfterFunc(grace, func() { p.stop(errKilled) })
+	impatient := time.AfterFunc(grace, func() { p.overdue(id) })
 	defer impatient.Stop()
 	_ = p.send(frame{kind: kindCancel, id: id})
 	got := <-answers

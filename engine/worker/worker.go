@@ -92,13 +92,13 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// worn tells whether a process has done or holds so much that another should take
+// worn tells whether a process that is made has done or holds so much that another should take
 // its place.
 func (c Config) worn(m *member) bool {
 	if c.RecycleAfter > 0 && m.served >= c.RecycleAfter {
 		return true
 	}
-	return c.RecycleBytes > 0 && m.served%weighEvery == 0 && m.isMade() && m.err == nil && m.resident() > c.RecycleBytes
+	return c.RecycleBytes > 0 && m.served%weighEvery == 0 && m.err == nil && m.resident() > c.RecycleBytes
 }
 
 // weighEvery is how many activations lie between two looks at a process's memory.

@@ -223,8 +223,7 @@ func TestCrashHarmsOnlyWhatRanThere(t *testing.T) {
 	r, other := s.open(t, reactor(branches), sandbox.Policy{}), s.open(t, reactor(echoes), sandbox.Policy{})
 	alone := make(chan sandbox.Outcome)
 	go func() { alone <- r.Run(t.Context(), activation(`[]`)) }()
-	require.Eventually(t, func() bool { return r.load() == 1 }, time.Minute, time.Millisecond)
-	time.Sleep(20 * time.Millisecond) // until it runs in there
+	require.Eventually(t, func() bool { return s.Stats().Busy == 1 }, time.Minute, time.Millisecond)
 	r.crash(t)
 	out := <-alone
 	trap, ok := errors.AsType[*engine.TrapError](out.Err)
@@ -279,6 +278,22 @@ func TestRecycles(t *testing.T) {
 		delete(pids, 0) // between two
 		assert.Greater(t, len(pids), 1, name)
 	}
+}
+
+// A process is no more and no less than one of an action's, though who had it made did
+// not wait for it.
+func TestNobodyWaitsForAProcess(t *testing.T) {
+	t.Parallel()
+	s := newSupervisor(t, "wazero", func(c *Config) { c.RecycleAfter = 1 })
+	r := s.open(t, reactor(echoes), sandbox.Policy{})
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 3 {
+		require.NoError(t, r.Run(t.Context(), activation(`{}`)).Err)
+		require.ErrorIs(t, r.Run(gone, activation(`{}`)).Err, context.Canceled)
+	}
+	r.Close()
+	require.Eventually(t, func() bool { return s.Stats().Processes == 0 }, time.Minute, time.Millisecond)
 }
 
 func (r *Runner) pid() int {
