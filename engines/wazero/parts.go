@@ -34,6 +34,7 @@ type part struct {
 	functions []uint32
 	making    atomic.Bool
 	code      func() (wazero.CompiledModule, error) // makes it the first time
+	closed    atomic.Bool                           // it is not to be made any more
 }
 
 // partFactor is how much larger than its binary a part is in memory, by measurement
@@ -92,6 +93,9 @@ func (p *parts) unsure() [][]uint32 {
 func (p *parts) part(functions []uint32) *part {
 	made := &part{functions: functions}
 	made.code = sync.OnceValues(func() (wazero.CompiledModule, error) {
+		if made.closed.Load() {
+			return nil, errUnused
+		}
 		made.making.Store(true)
 		defer made.making.Store(false)
 		return p.compile(functions)
@@ -153,7 +157,11 @@ func (p *parts) release(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+var errUnused = errors.New("nobody uses the module any more")
+
+// close makes nothing only to close it.
 func (p *part) close(ctx context.Context) error {
+	p.closed.Store(true)
 	if code, err := p.code(); err == nil {
 		return code.Close(ctx)
 	}
