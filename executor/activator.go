@@ -13,8 +13,8 @@ type activator interface {
 	// and in which container. The id means something to activate alone.
 	activationAt(path string) (id string, ok bool)
 
-	// activate has the container serve an activation.
-	activate(ctx context.Context, id string, serve func(*container) error) error
+	// activate has the container serve an activation, which lasts no longer than ctx.
+	activate(ctx context.Context, id string, serve func(context.Context, *container) error) error
 }
 
 // activateOr serves a request that is plainly an activation of the front. What is
@@ -40,12 +40,12 @@ func activationOf(r *http.Request, front activator) (id string, ok bool) {
 
 // receiveRun has a container read the body of a /run and serve it.
 func (e *Executor) receiveRun(w http.ResponseWriter, r *http.Request, front activator, id string) error {
-	return front.activate(r.Context(), id, func(ct *container) error {
+	return front.activate(r.Context(), id, func(ctx context.Context, ct *container) error {
 		received, err := e.receiver.receive(r, e.config.Limits.runBytes())
 		if err != nil {
 			return err
 		}
 		defer received.free()
-		return e.serveRun(w, r, ct, func() (runRequest, error) { return decodeRun(received.body) })
+		return e.serveRun(ctx, w, ct, func() (runRequest, error) { return decodeRun(received.body) })
 	})
 }

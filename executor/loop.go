@@ -122,7 +122,7 @@ func (l *loop) activation(ctx context.Context, id string, h head) (r response) {
 			r = response{refused: &whisk.Error{Kind: whisk.Internal, Message: textInternal}, ahead: r.ahead}
 		}
 	}()
-	err := l.front.activate(ctx, id, func(ct *container) (err error) {
+	err := l.front.activate(ctx, id, func(ctx context.Context, ct *container) (err error) {
 		if err := l.receive(h); err != nil {
 			r.last = true
 			return bodies.Broken(err)

@@ -190,7 +190,7 @@ func TestClientThatStopsWithinABody(t *testing.T) {
 
 func TestIdleLoopsAreClosed(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(c *Config) { c.HTTP.Header, c.HTTP.Idle = 50*time.Millisecond, 100*time.Millisecond })
+	f := newFixture(t, func(c *Config) { c.HTTP.Header, c.HTTP.Idle = time.Second, 100*time.Millisecond })
 	f.init(f.single, echoGuest())
 	silent, idle := dialWire(t, f.single), dialWire(t, f.single)
 	idle.write(plainRun("/run", `{}`))
@@ -250,7 +250,9 @@ func TestStopUnderLoad(t *testing.T) {
 // panics is a front with a mistake.
 type panics struct{ activator }
 
-func (panics) activate(context.Context, string, func(*container) error) error { panic("secret") }
+func (panics) activate(context.Context, string, func(context.Context, *container) error) error {
+	panic("secret")
+}
 
 func TestPanicInALoop(t *testing.T) {
 	t.Parallel()
@@ -362,7 +364,7 @@ func (s steady) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.activator.ServeHTTP(w, r.WithContext(context.WithoutCancel(r.Context())))
 }
 
-func (s steady) activate(ctx context.Context, id string, serve func(*container) error) error {
+func (s steady) activate(ctx context.Context, id string, serve func(context.Context, *container) error) error {
 	return s.activator.activate(context.WithoutCancel(ctx), id, serve)
 }
 

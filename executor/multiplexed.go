@@ -84,7 +84,7 @@ func (m multiplexed) init(c echo.Context) error {
 	return m.e.serveInit(c, ct, decoderOf(received.body))
 }
 
-func (m multiplexed) activate(_ context.Context, id string, serve func(*container) error) error {
+func (m multiplexed) activate(ctx context.Context, id string, serve func(context.Context, *container) error) error {
 	if !m.e.gate.enter() {
 		return errDraining()
 	}
@@ -94,7 +94,7 @@ func (m multiplexed) activate(_ context.Context, id string, serve func(*containe
 		return &whisk.Error{Kind: whisk.NotReady, Message: whisk.TextNoAction}
 	}
 	defer m.e.containers.release(ct)
-	return serve(ct)
+	return serve(ctx, ct)
 }
 
 // destroy removes a container. That it is not there is as good.

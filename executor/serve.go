@@ -39,9 +39,9 @@ func (e *Executor) observedInit(c echo.Context, ct *container, decode func() (in
 }
 
 // serveRun answers a /run of a container.
-func (e *Executor) serveRun(w http.ResponseWriter, r *http.Request, ct *container, decode func() (runRequest, error)) error {
+func (e *Executor) serveRun(ctx context.Context, w http.ResponseWriter, ct *container, decode func() (runRequest, error)) error {
 	var t timings
-	result, err := e.activate(r.Context(), ct, &t, decode)
+	result, err := e.activate(ctx, ct, &t, decode)
 	if len(t.spans) > 0 {
 		setTiming(w, &t)
 	}

@@ -69,7 +69,7 @@ func (s single) receiveUpload(c echo.Context, serve func(ct *container, body []b
 	return serve(ct, received.body)
 }
 
-func (s single) activate(ctx context.Context, _ string, serve func(*container) error) error {
+func (s single) activate(ctx context.Context, _ string, serve func(context.Context, *container) error) error {
 	if !s.e.gate.enter() {
 		return errDraining()
 	}
@@ -79,7 +79,7 @@ func (s single) activate(ctx context.Context, _ string, serve func(*container) e
 		return err
 	}
 	defer release()
-	return serve(ct)
+	return serve(ctx, ct)
 }
 
 // entry is OpenWhisk's single entry point, for platforms that know no other: one
@@ -97,7 +97,7 @@ func (s single) entry(c echo.Context) error {
 func (s single) enter(c echo.Context, ct *container, req entryRequest) error {
 	decodeInit := func() (initRequest, error) { return decodeInitValue(req.init) }
 	if req.init == nil {
-		return s.e.serveRun(c.Response(), c.Request(), ct, req.decodeRun)
+		return s.e.serveRun(c.Request().Context(), c.Response(), ct, req.decodeRun)
 	}
 	if req.activation == nil && req.value == nil {
 		return s.e.serveInit(c, ct, decodeInit)
@@ -105,7 +105,7 @@ func (s single) enter(c echo.Context, ct *container, req entryRequest) error {
 	if err := s.e.observedInit(c, ct, decodeInit); err != nil {
 		return err
 	}
-	return s.e.serveRun(c.Response(), c.Request(), ct, req.decodeRun)
+	return s.e.serveRun(c.Request().Context(), c.Response(), ct, req.decodeRun)
 }
 
 // entryRequest is the body of a POST /; fields that were not sent are nil.
