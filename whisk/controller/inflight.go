@@ -28,12 +28,12 @@ func (f *inFlight) add(id whisk.ActivationID, ended func()) func() {
 	defer f.mu.Unlock()
 	f.activations[id] = struct{}{}
 	return func() {
-		f.mu.Lock()
-		delete(f.activations, id)
-		f.mu.Unlock()
 		if ended != nil {
 			ended()
 		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.activations, id)
 	}
 }
 
