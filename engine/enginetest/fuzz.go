@@ -32,11 +32,11 @@ type ending struct {
 
 func (e *env) ending(t *testing.T, binary []byte) ending {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
-	defer stop()
-	m, err := e.rt.Compile(ctx, binary)
+	m, err := e.rt.Compile(t.Context(), binary)
 	require.NoError(t, err)
 	defer m.Close(t.Context())
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	defer stop()
 	instance, err := m.Instantiate(ctx, engine.Limits{})
 	require.NoError(t, err)
 	defer instance.Close(t.Context())

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -119,42 +118,52 @@ func TestHandlesAreBoundedAndNeverReused(t *testing.T) {
 	}
 }
 
-// stuck is a server that sends a header, or not even that, and then waits until
-// its client goes; gone tells when it did.
-func stuck(t *testing.T, first string) (url string, gone chan struct{}) {
+// stuckServer sends a header, or not even that, and then waits until its client goes.
+type stuckServer struct {
+	url   string
+	asked chan struct{} // closed when it has a request
+	gone  chan struct{} // closed when the client of that went
+}
+
+func stuck(t *testing.T, first string) stuckServer {
 	t.Helper()
-	gone = make(chan struct{})
-	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		defer close(gone)
+	s := stuckServer{asked: make(chan struct{}), gone: make(chan struct{})}
+	s.url = serve(t, func(w http.ResponseWriter, r *http.Request) {
+		defer close(s.gone)
+		close(s.asked)
 		if first != "" {
 			io.WriteString(w, first)
 			w.(http.Flusher).Flush()
 		}
 		<-r.Context().Done()
-	})
-	return server.URL, gone
+	}).URL
+	return s
 }
 
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	t.Run("head", func(t *testing.T) {
 		t.Parallel()
-		url, gone := stuck(t, "")
+		server := stuck(t, "")
 		g := newGuest(t, Config{HTTP: newTestClient(t, loopback())})
-		assert.Equal(t, -int32(CodeTimeout), g.request(request{URL: url, TimeoutMS: 20}, ""))
+		assert.Equal(t, -int32(CodeTimeout), g.request(request{URL: server.url, TimeoutMS: 20}, ""))
 		assert.Equal(t, errTimeout.Error(), g.lastError())
-		<-gone
+		select {
+		case <-server.asked:
+			<-server.gone
+		default: // the time was over before
+		}
 	})
 	t.Run("body", func(t *testing.T) {
 		t.Parallel()
-		url, gone := stuck(t, "x")
+		server := stuck(t, "x")
 		g := newGuest(t, Config{HTTP: newTestClient(t, loopback())})
-		handle := g.request(request{URL: url, TimeoutMS: 500}, "")
+		handle := g.request(request{URL: server.url, TimeoutMS: 2000}, "")
 		require.Positive(t, handle, g.lastError())
 		body, end := g.body(handle)
 		assert.Equal(t, "x", body)
 		assert.Equal(t, -int32(CodeTimeout), end)
-		<-gone
+		<-server.gone
 	})
 }
 
@@ -163,24 +172,27 @@ func TestEndOfActivationStopsGuest(t *testing.T) {
 	why := errors.New("activation is over")
 	t.Run("head", func(t *testing.T) {
 		t.Parallel()
-		url, gone := stuck(t, "")
+		server := stuck(t, "")
 		g := newGuest(t, Config{HTTP: newTestClient(t, loopback())})
-		ctx, cancel := context.WithTimeoutCause(g.ctx, 20*time.Millisecond, why)
-		defer cancel()
+		ctx, cancel := context.WithCancelCause(g.ctx)
+		go func() {
+			<-server.asked
+			cancel(why)
+		}()
 		g.ctx = ctx
-		n := copy(g.mem, `{"url":"`+url+`"}`)
+		n := copy(g.mem, `{"url":"`+server.url+`"}`)
 		_, err := g.try("whisk.http_request", 0, uint32(n), 0, 0)
 		assert.Equal(t, why, err)
-		<-gone
+		<-server.gone
 	})
 	t.Run("body, in a later call", func(t *testing.T) {
 		t.Parallel()
-		url, gone := stuck(t, "x")
+		server := stuck(t, "x")
 		g := newGuest(t, Config{HTTP: newTestClient(t, loopback())})
 		opening, done := context.WithCancel(g.ctx)
 		later := g.ctx
 		g.ctx = opening
-		handle := uint32(g.request(request{URL: url}, ""))
+		handle := uint32(g.request(request{URL: server.url}, ""))
 		done() // the call that opened it returned
 
 		ctx, cancel := context.WithCancelCause(later)
@@ -189,19 +201,19 @@ func TestEndOfActivationStopsGuest(t *testing.T) {
 		cancel(why)
 		_, err := g.try("whisk.http_read", handle, scratch, 8)
 		assert.Equal(t, why, err)
-		<-gone
+		<-server.gone
 	})
 }
 
 func TestCloseEndsWhatTheGuestLeftOpen(t *testing.T) {
 	t.Parallel()
-	url, gone := stuck(t, "x")
+	server := stuck(t, "x")
 	s := NewSystem(Config{HTTP: newTestClient(t, loopback())})
 	g := newGuest(t, Config{})
 	g.ctx = NewContext(t.Context(), s)
-	require.Positive(t, g.request(request{URL: url}, ""), g.lastError())
+	require.Positive(t, g.request(request{URL: server.url}, ""), g.lastError())
 	s.Close()
-	<-gone
+	<-server.gone
 	s.Close()
 	assert.Equal(t, -int32(CodeBadHandle), g.call("whisk.http_read", 1, 0, 1))
 }

@@ -231,7 +231,7 @@ func TestDeadlineInRehearsal(t *testing.T) {
 	t.Parallel()
 	tpl := endless(t)
 	a := activation(`{}`)
-	a.Deadline = time.Now().Add(50 * time.Millisecond)
+	a.Deadline = time.Now().Add(500 * time.Millisecond)
 	tpl.Run(t.Context(), a)
 	assert.False(t, sandbox.Rough(tpl), "it is tried again")
 	answers(t, tpl, unrehearsedAnswer)

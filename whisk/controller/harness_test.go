@@ -65,6 +65,13 @@ func (g *guests) Accept(ctx context.Context, inv invoker.Invocation) error {
 	return nil
 }
 
+// begun is how many activations there were so far.
+func (g *guests) begun() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.invocations)
+}
+
 func (g *guests) begin(inv invoker.Invocation) <-chan *whisk.Activation {
 	g.mu.Lock()
 	g.invocations = append(g.invocations, inv)
@@ -339,4 +346,12 @@ func (r *reply) names() []string {
 		names[i] = e.Name
 	}
 	return names
+}
+
+// inOneMinute has what follows happen within one minute of the clock, by which rates are
+// counted.
+func inOneMinute() {
+	if second := time.Now().Second(); second >= 50 {
+		time.Sleep(time.Duration(60-second) * time.Second)
+	}
 }

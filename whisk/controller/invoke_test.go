@@ -130,6 +130,7 @@ func TestImpatientCallers(t *testing.T) {
 func TestRefusedInvocationsAreNotReceived(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(c *controller.Config) { c.Rates = entitlement.Rates{InvocationsPerMinute: 1, FiresPerMinute: 1} })
+	inOneMinute()
 	s.action("echo", "echo")
 	s.put("_/triggers/t", `{}`)
 	for _, path := range []string{"actions/echo", "triggers/t"} {

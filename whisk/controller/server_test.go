@@ -68,6 +68,7 @@ func TestStopInterruptsCompositions(t *testing.T) {
 	s.action("wait", "wait for it")
 	s.put("_/actions/seq", `{"exec":{"kind":"sequence","components":["/_/wait"]}}`)
 	id := s.do(http.MethodPost, "_/actions/seq", ``).is(http.StatusAccepted).field("activationId")
+	require.Eventually(t, func() bool { return s.guests.begun() == 1 }, time.Minute, time.Millisecond)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_ = s.controller.Stop(ctx) // says that it had no time

@@ -100,6 +100,7 @@ func TestFire(t *testing.T) {
 func TestFiresAreThrottled(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(c *controller.Config) { c.Rates = entitlement.Rates{FiresPerMinute: 1, InvocationsPerMinute: 1} })
+	inOneMinute()
 	s.put("_/triggers/t", `{}`)
 	s.action("a", "echo it")
 	s.put("_/rules/one", `{"trigger":"/_/t","action":"/_/a"}`)
