@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ErrNoExport means that the module lacks the function that was called.
@@ -40,6 +41,18 @@ type TrapError struct {
 	// Detail is the engine's own account, often with a guest stack trace; it
 	// may be empty.
 	Detail string
+}
+
+// maxDetail bounds the account of a trap, of which a guest writes some: the names of
+// its functions.
+const maxDetail = 4 << 10
+
+// NewTrapError keeps the beginning of a long account.
+func NewTrapError(kind TrapKind, detail string) *TrapError {
+	if len(detail) > maxDetail {
+		detail = strings.ToValidUTF8(strings.Clone(detail[:maxDetail]), "")
+	}
+	return &TrapError{Kind: kind, Detail: detail}
 }
 
 func (e *TrapError) Error() string { return "trap: " + string(e.Kind) }

@@ -64,6 +64,7 @@ func testCases() []testCase {
 
 		{name: "traps have their kind", run: testTraps},
 		{name: "traps in a start function have their kind", run: testStartTraps},
+		{name: "accounts of traps are bounded", run: testTrapDetail},
 		{name: "no trap where the specification has none", run: testNoTraps},
 		{name: "recursion exhausts the call stack", run: testStackOverflow},
 		{name: "errors of host functions come back unchanged", run: testHostErrors},

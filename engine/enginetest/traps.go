@@ -151,6 +151,19 @@ func testStackOverflow(t *testing.T, e *env) {
 	})
 }
 
+// testTrapDetail has long names in a guest's stack.
+func testTrapDetail(t *testing.T, e *env) {
+	const names = `\01\c5\b8\02\01\00\c0\b8\02` // the names of functions: one, of function 0, of 40,000 bytes
+	_, err := e.instance(t, `(memory (export "m") 1)
+		(func $f (export "f") (param i32)
+			(if (local.get 0) (then (call $f (i32.sub (local.get 0) (i32.const 1)))) (else unreachable)))
+		(@custom "name" "`+names+strings.Repeat("n", 40_000)+`")`).Call(t.Context(), "f", 30)
+	trap, ok := errors.AsType[*engine.TrapError](err)
+	require.True(t, ok, "Call = %v", err)
+	assert.Equal(t, engine.TrapUnreachable, trap.Kind)
+	assert.LessOrEqual(t, len(trap.Detail), 4<<10)
+}
+
 // largeFrame is the body of a function $f that has many values to keep over its
 // recursion.
 const largeFrame = `

@@ -126,7 +126,7 @@ func (m *module) readTypes(r *reader) {
 	r.vector("types", maxDefinitions, func() {
 		r.byte()
 		start := r.pos
-		t := funcType{params: r.name(), results: r.name()}
+		t := funcType{params: r.bytes(), results: r.bytes()}
 		t.key = string(r.buf[start:r.pos])
 		m.types = append(m.types, t)
 	})

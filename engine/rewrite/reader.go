@@ -92,12 +92,26 @@ func (r *reader) take(n uint32) []byte {
 	return r.buf[r.pos-int(n) : r.pos]
 }
 
+// maxNameBytes bounds each name, as engines of browsers do: hosts repeat names in what
+// they say of a module, and in each line of a stack's trace.
+const maxNameBytes = 100_000
+
 // name reads a size and as many bytes.
-func (r *reader) name() []byte { return r.take(r.u32()) }
+func (r *reader) name() []byte {
+	text := r.bytes()
+	if len(text) > maxNameBytes {
+		r.fail("a name of %d bytes exceeds the limit of %d", len(text), maxNameBytes)
+		return nil
+	}
+	return text
+}
+
+// bytes reads a size and as many bytes, whatever they are.
+func (r *reader) bytes() []byte { return r.take(r.u32()) }
 
 // sized reads a size and gives a reader of as many bytes.
 func (r *reader) sized() *reader {
-	content := r.name()
+	content := r.bytes()
 	return &reader{buf: content, base: r.base + r.pos - len(content), seen: r.seen}
 }
 

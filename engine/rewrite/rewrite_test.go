@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -220,6 +221,24 @@ func module(id byte, content string) string { return "\x00asm\x01\x00\x00\x00" +
 
 func section(id byte, content string) string {
 	return fmt.Sprintf("%c%c%s", id, len(content), content)
+}
+
+// Hosts repeat names in what they say of a module.
+func TestLongNames(t *testing.T) {
+	t.Parallel()
+	for _, source := range []string{
+		`(module (import "%s" "f" (func)))`, `(module (import "m" "%s" (func)))`, `(module (func (export "%s")))`,
+		`(module (@custom "%s" ""))`,
+	} {
+		for n, want := range map[int]string{100_000: "", 100_001: "a name of 100001 bytes exceeds the limit of 100000"} {
+			_, err := rewrite.ClampTables(wat.Must(fmt.Sprintf(source, strings.Repeat("n", n))), 10)
+			if want == "" {
+				assert.NoError(t, err, source)
+			} else {
+				assert.ErrorContains(t, err, want, source)
+			}
+		}
+	}
 }
 
 func TestManyLocalsUpToTheLimit(t *testing.T) {

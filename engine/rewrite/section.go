@@ -290,7 +290,7 @@ func (r *reader) dataSegment(s *segment) {
 	if !s.passive {
 		s.offset, s.constant = r.constant()
 	}
-	s.content = r.name()
+	s.content = r.bytes()
 }
 
 // expression walks over a constant expression.

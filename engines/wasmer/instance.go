@@ -78,7 +78,7 @@ func (i *instance) ending(text *C.char, trapped bool) error {
 	case err == nil:
 		return nil
 	case trapped:
-		return &engine.TrapError{Kind: trapKind(err.Error()), Detail: err.Error()}
+		return engine.NewTrapError(trapKind(err.Error()), err.Error())
 	}
 	return &engine.InvalidModuleError{Err: fmt.Errorf("instantiate: %w", err)}
 }

@@ -21,7 +21,7 @@ func (i *instance) ending() error {
 	case i.c.failure == C.WW_OK:
 		return nil
 	case i.c.failure == C.WW_TRAP:
-		return &engine.TrapError{Kind: trapKind(i.c.code), Detail: detail(C.GoString(i.c.text))}
+		return engine.NewTrapError(trapKind(i.c.code), C.GoString(i.c.text))
 	}
 	return &engineError{errors.New(C.GoString(i.c.text))}
 }
@@ -31,11 +31,6 @@ type engineError struct{ err error }
 
 func (e *engineError) Error() string { return e.err.Error() }
 func (e *engineError) Unwrap() error { return e.err }
-
-// detailBytes bounds the account of a trap: that of an exhausted stack is long.
-const detailBytes = 4 << 10
-
-func detail(text string) string { return text[:min(len(text), detailBytes)] }
 
 // trapKind translates the codes of wasmtime/trap.h.
 func trapKind(code C.wasmtime_trap_code_t) engine.TrapKind {

@@ -24,7 +24,7 @@ func (c *callContext) classify(err error) error {
 		return fmt.Errorf("host function panicked: %w", bug)
 	}
 	if kind, ok := trapKind(err); ok {
-		return &engine.TrapError{Kind: kind, Detail: stackTrace(err)}
+		return engine.NewTrapError(kind, stackTrace(err))
 	}
 	return &linkError{err: err}
 }
