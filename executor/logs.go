@@ -92,12 +92,27 @@ type ring struct {
 func (r *ring) write(lines []sandbox.Line) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, line := range lines {
+	last := r.last(lines)
+	if len(last) < len(lines) {
+		r.lines, r.drops, r.bytes = nil, 0, 0
+	}
+	for _, line := range last {
 		r.lines = append(r.lines, line)
 		r.bytes += len(line.Text) + lineBytes
 	}
 	r.dropLocked()
 	return nil
+}
+
+// last are the lines that fit at most.
+func (r *ring) last(lines []sandbox.Line) []sandbox.Line {
+	bytes := 0
+	for n := len(lines) - 1; n >= 0; n-- {
+		if bytes += len(lines[n].Text) + lineBytes; bytes > r.limit {
+			return lines[n+1:]
+		}
+	}
+	return lines
 }
 
 // dropLocked forgets the oldest lines past the limit. What is left moves to the

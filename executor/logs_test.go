@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -83,6 +84,18 @@ func TestRingForgetsTheOldest(t *testing.T) {
 	require.NoError(t, r.write([]sandbox.Line{line(sandbox.Stdout, strings.Repeat("x", 1000))}))
 	assert.Empty(t, r.snapshot(), "a line longer than the ring")
 	assert.Zero(t, r.bytes)
+}
+
+// A container keeps no more memory than that of the lines it keeps.
+func TestRingOfManyLinesAtOnce(t *testing.T) {
+	t.Parallel()
+	r := &ring{limit: 100 * (lineBytes + 1)}
+	require.NoError(t, r.write([]sandbox.Line{line(sandbox.Stdout, "")}))
+	many := slices.Repeat([]sandbox.Line{line(sandbox.Stdout, "x")}, 100_000)
+	many[len(many)-100].Text = strings.Repeat("long", 10)
+	require.NoError(t, r.write(many))
+	assert.Len(t, r.snapshot(), 99, "none from before the long line, for which there is no room")
+	assert.Less(t, cap(r.lines), 1000)
 }
 
 func TestJSONFile(t *testing.T) {

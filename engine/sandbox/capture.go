@@ -117,7 +117,8 @@ func (c *capture) releaseHeld() {
 
 // keep makes a line a log, or as much of it as there is room for.
 func (c *capture) keep(e entry) {
-	if c.truncated {
+	if c.truncated || len(c.entries) >= c.limits.LogLines() {
+		c.truncated = true
 		return
 	}
 	if room := c.limits.LogBytes - c.bytes; e.size+1 > room {

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"io"
 	"strings"
 	"testing"
@@ -90,6 +91,20 @@ func TestCaptureBoundsLines(t *testing.T) {
 	_, err := c.TakeLastLine()
 	assert.ErrorContains(t, err, "result of 10000 bytes exceeds the limit of 20 bytes")
 	assert.Equal(t, []string{"err:012345678"}, lines(c.logs()))
+}
+
+func TestCaptureBoundsTheNumberOfLines(t *testing.T) {
+	t.Parallel()
+	limits := Limits{}.WithDefaults()
+	c := newCapture(limits)
+	ends := bytes.Repeat([]byte{'\n'}, 1<<20)
+	for range 2 {
+		_, err := c.stderr().Write(ends)
+		require.NoError(t, err)
+	}
+	logs := c.logs()
+	assert.Len(t, logs.Lines, limits.LogLines())
+	assert.True(t, logs.Truncated)
 }
 
 func TestCaptureBoundsFD3(t *testing.T) {

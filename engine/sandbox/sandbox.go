@@ -55,6 +55,10 @@ const (
 	DefaultPayloadBytes = 1 << 20
 )
 
+// LogLines is how many lines may be in the log, whatever their length: an empty one
+// takes memory, too.
+func (l Limits) LogLines() int { return max(l.LogBytes/64, 10_000) }
+
 // Capabilities are what a sandbox may touch. The zero value grants nothing.
 type Capabilities struct {
 	// Mounts are the directories that the guest finds open. Their roots stay
