@@ -99,6 +99,9 @@ func (s *stopgap) Final(ctx context.Context) (engine.Module, error) {
 }
 
 func (s *stopgap) Close(ctx context.Context) error {
-	s.closed.Do(func() { s.cache.interpreter.add(-s.Size()) })
+	s.closed.Do(func() {
+		s.cache.interpreter.add(-s.Size())
+		s.cache.forgetAwaited(s.key)
+	})
 	return s.Snapshotter.Close(ctx)
 }

@@ -188,6 +188,19 @@ func TestCancelledWhileInterpreted(t *testing.T) {
 	require.NoError(t, first.Close(t.Context()))
 }
 
+// What nobody will compile waits for no artefact, with all of its binary.
+func TestForgottenBeforeItIsCompiled(t *testing.T) {
+	t.Parallel()
+	c := interpreting(t, t.TempDir(), ChildConfig{})
+	action, err := c.Intake(base64.StdEncoding.EncodeToString(functions(800)), Limits{})
+	require.NoError(t, err)
+	first := provisional(t, c, action.Binary)
+	c.Remember(action)
+	require.Len(t, c.awaited, 1)
+	require.NoError(t, first.Close(t.Context()))
+	require.Empty(t, c.awaited)
+}
+
 // Past what interpreted modules may take together, others wait for the compiler.
 func TestInterpreterIsFull(t *testing.T) {
 	t.Parallel()

@@ -107,6 +107,14 @@ func (c *Cache) rememberLate(key string) {
 	c.Remember(action)
 }
 
+// forgetAwaited remembers no action for the artefact of a key, which nobody makes any
+// more.
+func (c *Cache) forgetAwaited(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.awaited, key)
+}
+
 func (c *Cache) keepUpload(id uploadID, text []byte) error {
 	temp := c.tempName()
 	if err := c.disk.writeFile(temp, text); err != nil {
