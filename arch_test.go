@@ -42,8 +42,8 @@ var layers = []struct{ pkg, mayImport string }{
 	// Running one action, and keeping what runs.
 	{"engine/sandbox", "engine engine/abi engine/host engine/rewrite engine/wasi"},
 	{"engine/pool", "engine/..."},
-	{"engine/worker", "engine engine/abi engine/host engine/sandbox engine/wasi internal/ram"},
-	{"precompile", "engine/..."},
+	{"engine/worker", "engine engine/abi engine/host engine/sandbox engine/wasi internal/capped internal/ram"},
+	{"precompile", "engine/... internal/capped"},
 
 	// Fronts, and what both need.
 	{"internal/bodies", "whisk"},
@@ -67,8 +67,9 @@ var layers = []struct{ pkg, mayImport string }{
 	{"internal/guest/guesttest", "internal/guest"},
 	{"internal/wat", ""},
 
-	// What the system tells of processes.
+	// What the system tells of processes, and what they write.
 	{"internal/ram", ""},
+	{"internal/capped", ""},
 
 	// Know us by HTTP alone.
 	{"conformance/...", ""},

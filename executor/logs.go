@@ -3,6 +3,7 @@ package executor
 import (
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -107,8 +108,8 @@ func (r *ring) write(lines []sandbox.Line) error {
 // last are the lines that fit at most.
 func (r *ring) last(lines []sandbox.Line) []sandbox.Line {
 	bytes := 0
-	for n := len(lines) - 1; n >= 0; n-- {
-		if bytes += len(lines[n].Text) + lineBytes; bytes > r.limit {
+	for n, line := range slices.Backward(lines) {
+		if bytes += len(line.Text) + lineBytes; bytes > r.limit {
 			return lines[n+1:]
 		}
 	}

@@ -18,6 +18,7 @@ import (
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/rewrite"
+	"wasmwhisk/internal/capped"
 )
 
 // Bounds of a compilation where the configuration says nothing. A Go action of
@@ -156,8 +157,8 @@ func (c *childCompiler) run(ctx context.Context, binary []byte, dir string) erro
 	defer cancel()
 	cmd := c.command(clocked, dir)
 	cmd.Stdin = io.MultiReader(bytes.NewReader(append(request, '\n')), bytes.NewReader(binary))
-	var said, complaint bounded
-	cmd.Stdout, cmd.Stderr = &said, &complaint
+	said, complaint := capped.New(answerBytes), capped.New(answerBytes)
+	cmd.Stdout, cmd.Stderr = said, complaint
 	err = cmd.Run()
 	var answer childAnswer
 	switch {
@@ -250,14 +251,6 @@ func outOfMemory(complaint string) bool {
 
 // seconds rounds up.
 func seconds(d time.Duration) uint64 { return uint64((d + time.Second - 1) / time.Second) }
-
-// bounded keeps the beginning of what is written.
-type bounded struct{ bytes.Buffer }
-
-func (b *bounded) Write(p []byte) (int, error) {
-	b.Buffer.Write(p[:min(len(p), answerBytes-b.Len())])
-	return len(p), nil
-}
 
 // childRequest is the first line that a child reads. The binary follows.
 type childRequest struct {

@@ -19,12 +19,16 @@ func ChildMain(ctx context.Context, in io.Reader, out io.Writer, open func(conte
 	var answer childAnswer
 	err := compileRequested(ctx, in, open, &answer.Fingerprint)
 	if invalid, ok := errors.AsType[*engine.InvalidModuleError](err); ok {
-		answer.Invalid = invalid.Err.Error()
+		answer.Invalid = cut(invalid.Err.Error())
 	} else if err != nil {
-		answer.Failed = err.Error()
+		answer.Failed = cut(err.Error())
 	}
 	return json.NewEncoder(out).Encode(answer)
 }
+
+// cut leaves of an error what fits into an answer, however it is encoded: the module
+// wrote some of it.
+func cut(text string) string { return text[:min(len(text), answerBytes/8)] }
 
 func compileRequested(ctx context.Context, in io.Reader, open func(context.Context) (engine.Precompiler, error), fingerprint *string) error {
 	reader := bufio.NewReader(in)

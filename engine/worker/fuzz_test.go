@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,21 @@ func TestActivationsSurviveTheWay(t *testing.T) {
 		got, err := decodeActivation(encodeActivation(want))
 		require.NoError(t, err)
 		assert.Equal(t, want, got)
+	}
+}
+
+func TestOutcomesPastTheLimits(t *testing.T) {
+	t.Parallel()
+	for want, out := range map[string]sandbox.Outcome{
+		"logs of 10001 lines":  {Logs: sandbox.Logs{Lines: make([]sandbox.Line, smallLimits.LogLines()+1)}},
+		"logs of 101 bytes":    {Logs: sandbox.Logs{Lines: []sandbox.Line{{Text: strings.Repeat("x", 100)}}}},
+		"a result of 52 bytes": {Result: []byte(`"` + strings.Repeat("x", 50) + `"`)},
+		"at most 262144 may":   {Err: &engine.LimitError{What: strings.Repeat("x", 400_000)}},
+	} {
+		payload, err := encodeOutcome(out)
+		require.NoError(t, err)
+		_, err = decodeOutcome(payload, smallLimits)
+		assert.ErrorContains(t, err, want)
 	}
 }
 

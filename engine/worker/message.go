@@ -124,8 +124,10 @@ const (
 // outcomeRoom is room for all of an outcome but its result and its logs.
 const outcomeRoom = 256 << 10
 
-// outcomeBytes bounds an outcome on the wire. A line is at least its end.
-func outcomeBytes(l sandbox.Limits) int { return outcomeRoom + l.ResultBytes + (1+lineRoom)*l.LogBytes }
+// outcomeBytes bounds an outcome on the wire.
+func outcomeBytes(l sandbox.Limits) int {
+	return outcomeRoom + l.ResultBytes + l.LogBytes + lineRoom*l.LogLines()
+}
 
 // decodeOutcome checks all that a sandbox of this process vouches for: the
 // worker may be a hostile guest's by now.
@@ -133,11 +135,14 @@ func decodeOutcome(payload []byte, limits sandbox.Limits) (sandbox.Outcome, erro
 	var out sandbox.Outcome
 	d := decoder{rest: payload}
 	fault, result := d.bytes(), d.bytes()
+	if len(fault) > outcomeRoom {
+		d.fail("an error of %d bytes, at most %d may come", len(fault), outcomeRoom)
+	}
 	t := &out.Timings
 	for _, took := range []*time.Duration{&t.Snapshot, &t.Instantiate, &t.Run, &t.Close} {
 		*took = time.Duration(d.uint() & math.MaxInt64)
 	}
-	out.Logs = d.logs(limits.LogBytes)
+	out.Logs = d.logs(limits)
 	if d.err == nil && len(d.rest) > 0 {
 		d.fail("%d bytes too many", len(d.rest))
 	}
@@ -156,9 +161,14 @@ func decodeOutcome(payload []byte, limits sandbox.Limits) (sandbox.Outcome, erro
 }
 
 // logs reads lines that are lines, and no more than a guest may write.
-func (d *decoder) logs(limit int) (logs sandbox.Logs) {
+func (d *decoder) logs(limits sandbox.Limits) (logs sandbox.Logs) {
 	logs.Truncated = d.uint() != 0
-	if n := d.count(lineBytes); n > 0 {
+	n := d.count(lineBytes)
+	if most := limits.LogLines(); n > most {
+		d.fail("logs of %d lines, at most %d may come", n, most)
+		return logs
+	}
+	if n > 0 {
 		logs.Lines = make([]sandbox.Line, n)
 	}
 	size := 0
@@ -170,8 +180,8 @@ func (d *decoder) logs(limit int) (logs sandbox.Logs) {
 		size += len(line.Text) + 1
 		logs.Lines[i] = line
 	}
-	if size > limit {
-		d.fail("logs of %d bytes, at most %d may come", size, limit)
+	if size > limits.LogBytes {
+		d.fail("logs of %d bytes, at most %d may come", size, limits.LogBytes)
 	}
 	return logs
 }

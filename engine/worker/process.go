@@ -2,7 +2,6 @@ package worker
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +18,7 @@ import (
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/internal/capped"
 	"wasmwhisk/internal/ram"
 )
 
@@ -39,7 +39,7 @@ type process struct {
 	cmd       *exec.Cmd
 	conn      *net.UnixConn
 	dir       string // its temporary files
-	complaint bounded
+	complaint *capped.Buffer
 	gone      chan struct{} // closed when the process has ended and nothing is left of it
 
 	left func(p *process, why error) // is told of the end
@@ -62,14 +62,6 @@ type answer struct {
 	err     error // there is none
 }
 
-// bounded keeps the beginning of what is written.
-type bounded struct{ bytes.Buffer }
-
-func (b *bounded) Write(p []byte) (int, error) {
-	b.Buffer.Write(p[:min(len(p), complaintBytes-b.Len())])
-	return len(p), nil
-}
-
 // start starts a process that has no assignment yet. It is called "executor",
 // whatever the program, has no environment, and no descriptors but a connection
 // to us and standard ones that lead nowhere.
@@ -79,7 +71,7 @@ func start(command []string) (_ *process, err error) {
 		return nil, fmt.Errorf("start worker process: %w", err)
 	}
 	defer theirs.Close()
-	p := &process{conn: ours, gone: make(chan struct{}), waiting: map[uint64]chan<- answer{}}
+	p := &process{conn: ours, complaint: capped.New(complaintBytes), gone: make(chan struct{}), waiting: map[uint64]chan<- answer{}}
 	if p.dir, err = os.MkdirTemp("", "wasmwhisk-worker-"); err != nil {
 		return nil, errors.Join(fmt.Errorf("start worker process: %w", err), ours.Close())
 	}
@@ -87,7 +79,7 @@ func start(command []string) (_ *process, err error) {
 	p.cmd.Args[0] = "executor"
 	p.cmd.Env = []string{}
 	p.cmd.Dir = p.dir
-	p.cmd.Stderr = &p.complaint
+	p.cmd.Stderr = p.complaint
 	p.cmd.ExtraFiles = []*os.File{theirs}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's interrupt is for us
 	if err := p.cmd.Start(); err != nil {
@@ -97,12 +89,10 @@ func start(command []string) (_ *process, err error) {
 }
 
 func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	unix.CloseOnExec(fds[0])
-	unix.CloseOnExec(fds[1])
 	end, theirs := os.NewFile(uintptr(fds[0]), "worker"), os.NewFile(uintptr(fds[1]), "supervisor")
 	defer end.Close()
 	conn, err := net.FileConn(end)
