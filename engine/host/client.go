@@ -27,6 +27,10 @@ const (
 	maxIdle          = 16
 )
 
+// MaxConnections bounds those of a client, with those that are being made: package http
+// goes on with what nobody waits for any more.
+const MaxConnections = 512
+
 // Client sends guests' requests under one policy. It is safe for concurrent
 // use by any number of systems.
 //
@@ -61,7 +65,7 @@ func newClient(p Policy, resolver *net.Resolver) (*Client, error) {
 		policy: p,
 		rules:  r,
 		http: &http.Client{
-			Transport:     newTransport(dialer.DialContext),
+			Transport:     newTransport(newConnections(dialer).dial),
 			CheckRedirect: r.checkRedirect,
 		},
 	}, nil

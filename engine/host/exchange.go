@@ -159,7 +159,7 @@ func code(err error) Code {
 		return CodeLimit
 	}
 	switch {
-	case errors.Is(err, errTooMany):
+	case errors.Is(err, errTooMany), errors.Is(err, errTooManyConnections):
 		return CodeLimit
 	case errors.Is(err, errTimeout):
 		return CodeTimeout
