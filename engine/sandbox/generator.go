@@ -24,26 +24,42 @@ const (
 	lastWords  = blockWords - 4 // of the last block of a seed: the others are the next seed
 )
 
+// maxDecoys bounds the places that look like a state and are none. A program has next
+// to none of them that does not want to keep us busy.
+const maxDecoys = 1000
+
 // generators are the places in a guest's memory where such a state lies, by proof:
-// its numbers are those that its seed gives.
+// its numbers are those that its seed gives. There are none where too much looks like
+// one.
 func generators(memory []byte) (places []uint32) {
+	decoys := 0
 	for at := 0; at+stateTo <= len(memory); at += 8 {
-		if isGenerator(memory[at : at+stateTo]) {
+		state := memory[at : at+stateTo]
+		switch {
+		case !countsLikeGenerator(state):
+		case isGenerator(state):
 			places = append(places, uint32(at))
+		case decoys == maxDecoys:
+			return nil
+		default:
+			decoys++
 		}
 	}
 	return places
 }
 
-func isGenerator(state []byte) bool {
+func countsLikeGenerator(state []byte) bool {
 	i, n, c := word(state, 0), word(state, 1), word(state, 2)
 	words := uint32(blockWords)
 	if c == lastBlock {
 		words = lastWords
 	}
-	if n != words || i > n || c%blockStep != 0 || c > lastBlock {
-		return false
-	}
+	return n == words && i <= n && c%blockStep == 0 && c <= lastBlock
+}
+
+// isGenerator is for what counts like one.
+func isGenerator(state []byte) bool {
+	n, c := word(state, 1), word(state, 2)
 	sequence := rand.NewChaCha8([32]byte(state[seedAt:countAt]))
 	for range c / blockStep * blockWords {
 		sequence.Uint64()

@@ -53,6 +53,17 @@ func TestGeneratorsAreFoundByProof(t *testing.T) {
 	assert.Empty(t, generators(generatorState(1, 0, 33)))
 }
 
+// A memory full of what looks like generators keeps nobody busy: none is forked.
+func TestDecoysOfGenerators(t *testing.T) {
+	t.Parallel()
+	memory := append(generatorState(1, 0, 0), make([]byte, 8-stateTo%8)...)
+	for range 2 * maxDecoys {
+		memory = append(memory, 8, 0, 0, 0, blockWords, 0, 0, 0)
+	}
+	assert.Empty(t, generators(memory))
+	assert.Equal(t, []uint32{0}, generators(memory[:stateTo+8*maxDecoys/2]))
+}
+
 func TestReseededGeneratorsAreSpent(t *testing.T) {
 	t.Parallel()
 	a, b := generatorState(1, 2, 5), generatorState(1, 2, 5)
