@@ -241,6 +241,15 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
+func TestManyTypes(t *testing.T) {
+	t.Parallel()
+	oneType := "(type (func (param" + strings.Repeat(" i32", 1000) + ")))"
+	_, err := rewrite.ClampTables(wat.Must("(module "+strings.Repeat(oneType, 260)+")"), 10)
+	require.NoError(t, err)
+	_, err = rewrite.ClampTables(wat.Must("(module "+strings.Repeat(oneType, 262)+")"), 10)
+	assert.ErrorContains(t, err, "exceed the limit of 262144")
+}
+
 func TestManyLocalsUpToTheLimit(t *testing.T) {
 	t.Parallel()
 	const most = "\xd0\x86\x03" // 50,000

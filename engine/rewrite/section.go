@@ -35,6 +35,10 @@ const (
 	maxBody         = 7_654_321 // bytes
 )
 
+// maxTypeBytes bounds the section of types, which engines make code of and never
+// forget: wazero keeps each type as long as it runs. Large Go modules have 10 KiB.
+const maxTypeBytes = 256 << 10
+
 // Kinds of imports and exports.
 const (
 	kindFunc = iota
@@ -90,6 +94,9 @@ func (r *reader) section(id byte) {
 	case customSection:
 		r.custom()
 	case typeSection:
+		if r.left() > maxTypeBytes {
+			r.fail("types of %d bytes exceed the limit of %d", r.left(), maxTypeBytes)
+		}
 		r.vector("types", maxDefinitions, r.funcType)
 	case importSection:
 		r.vector("imports", maxDefinitions, r.imported)

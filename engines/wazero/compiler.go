@@ -63,7 +63,7 @@ func (c *Compiler) Precompile(ctx context.Context, binary []byte, dir string) (e
 	if err != nil {
 		return err
 	}
-	if err := c.validateUnsure(binary, code); err != nil {
+	if err := validateUnsure(binary, code); err != nil {
 		return err
 	}
 	return writeArtefact(ctx, dir, binary, code)
@@ -97,7 +97,7 @@ func (c *Compiler) Interpret(ctx context.Context, binary []byte, seen engine.Pre
 	if err != nil {
 		return nil, err
 	}
-	valid := c.validate(binary, code)
+	valid := validate(binary, code)
 	m, err := r.compile(ctx, code)
 	if err != nil {
 		valid.close()

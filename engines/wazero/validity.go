@@ -2,10 +2,13 @@ package wazero
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 
 	"wasmwhisk/engine"
 )
@@ -30,14 +33,14 @@ type queue struct {
 
 // validate has what the rewriter is not sure of validated, as it was before it was
 // rewritten. The rewriter has seen that this is safe.
-func (r *Runtime) validate(binary []byte, c code) *validity {
-	v := &validity{why: sync.OnceValue(func() error { return r.invalid(binary) })}
+func validate(binary []byte, c code) *validity {
+	v := &validity{why: sync.OnceValue(func() error { return invalid(binary) })}
 	if p := c.parts; p != nil {
 		for _, part := range p.likely {
 			v.ahead.tasks = append(v.ahead.tasks, func() { _, _ = part.code() })
 		}
 		for _, functions := range p.unsure() {
-			v.judge(func() error { return r.invalid(p.source.Sample(functions)) })
+			v.judge(func() error { return invalid(p.source.Sample(functions)) })
 		}
 	} else if !c.Sound {
 		v.judge(v.why)
@@ -77,27 +80,47 @@ func (q *queue) doOne() bool {
 // drop leaves undone what nobody has begun.
 func (q *queue) drop() { q.next.Store(int32(len(q.tasks))) }
 
-// invalid has a runtime that compiles decode and validate a binary.
-func (r *Runtime) invalid(binary []byte) (err error) {
+// invalid has wazero decode and validate a binary, and nothing more. The runtime for
+// that is of this binary alone: none forgets the types that it has seen.
+func invalid(binary []byte) (err error) {
 	defer recovered("validate", &err)
 	ctx := context.Background()
-	compiled, err := r.runtime.CompileModule(neverCompile(ctx), binary)
-	switch {
-	case err == nil: // there was nothing to compile
-		return compiled.Close(ctx)
-	case errors.Is(err, errNoCode) || errors.Is(err, context.Canceled):
-		return nil
+	r := wazero.NewRuntimeWithConfig(ctx, guestConfig(wazero.NewRuntimeConfigInterpreter()))
+	err = validated(ctx, r, binary)
+	_ = r.Close(ctx)
+	if err != nil {
+		return &engine.InvalidModuleError{Err: err}
 	}
-	return &engine.InvalidModuleError{Err: err}
+	return nil
+}
+
+// validated ends where wazero asks for what listens to a function, which it does once
+// a module is valid. One without functions is compiled: there is nothing to do.
+func validated(ctx context.Context, r wazero.Runtime, binary []byte) (err error) {
+	defer func() {
+		p := recover()
+		if _, ok := p.(isValid); p != nil && !ok {
+			panic(p)
+		}
+	}()
+	_, err = r.CompileModule(experimental.WithFunctionListenerFactory(ctx, isValid{}), binary)
+	return err
+}
+
+// isValid listens to nothing.
+type isValid struct{}
+
+func (isValid) NewFunctionListener(api.FunctionDefinition) experimental.FunctionListener {
+	panic(isValid{})
 }
 
 // validateUnsure has the engine validate a binary as it was before it was rewritten, if
 // the rewriter is not sure of it.
-func (r *Runtime) validateUnsure(binary []byte, c code) error {
+func validateUnsure(binary []byte, c code) error {
 	if c.Sound {
 		return nil
 	}
-	return r.invalid(binary)
+	return invalid(binary)
 }
 
 // known tells what is wrong, as far as that is known.

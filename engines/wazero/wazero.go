@@ -95,7 +95,7 @@ func (r *Runtime) Compile(ctx context.Context, binary []byte) (engine.Module, er
 	if err := r.check(c); err != nil {
 		return nil, err
 	}
-	if err := r.validateUnsure(binary, c); err != nil {
+	if err := validateUnsure(binary, c); err != nil {
 		return nil, err
 	}
 	m, err := r.compile(ctx, c)
