@@ -30,10 +30,10 @@ var layers = []struct{ pkg, mayImport string }{
 
 	// Drivers, and the suite that holds them to the contract.
 	{"engines/internal/face", "engine engine/rewrite"},
-	{"engines/internal/idle", "engine"},
-	{"engines/wasmtime", "engine engine/rewrite engines/internal/face engines/internal/idle"},
-	{"engines/wazero", "engine engine/wasi engine/rewrite engines/internal/idle"},
-	{"engines/wasmer", "engine engine/rewrite engines/internal/face engines/internal/idle"},
+	{"engines/internal/kept", ""},
+	{"engines/wasmtime", "engine engine/rewrite engines/internal/face engines/internal/kept"},
+	{"engines/wazero", "engine engine/wasi engine/rewrite engines/internal/kept"},
+	{"engines/wasmer", "engine engine/rewrite engines/internal/face engines/internal/kept"},
 	{"engines/wasmer/worker", "engine engine/enginebench engine/sandbox engine/worker engines/wasmer precompile"},
 	{"engine/enginetest", "engine/... internal/ram internal/wat"},
 

@@ -12,6 +12,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 )
@@ -116,6 +117,10 @@ type Config struct {
 	// [DefaultIdleBytes]. With less of it fewer are reset, and new instances take longer.
 	IdleBytes int64
 
+	// SnapshotBytes bounds the RAM of all snapshots; 0 means [DefaultSnapshotBytes].
+	// With less of it more guests start anew for each activation.
+	SnapshotBytes int64
+
 	// CopyCode has machine code of artefacts copied into memory even if the engine
 	// could map it from their files, which takes a fraction of the time, where
 	// it relies on the engine's internals.
@@ -133,7 +138,18 @@ func (c Config) Validate() error {
 	if c.IdleBytes < 0 {
 		return fmt.Errorf("memories cannot keep %d bytes", c.IdleBytes)
 	}
+	if c.SnapshotBytes < 0 {
+		return fmt.Errorf("snapshots cannot take %d bytes", c.SnapshotBytes)
+	}
 	return nil
+}
+
+// WithDefaults replaces the bounds that say nothing.
+func (c Config) WithDefaults() Config {
+	c.TableElements = cmp.Or(c.TableElements, DefaultTableElements)
+	c.IdleBytes = cmp.Or(c.IdleBytes, DefaultIdleBytes)
+	c.SnapshotBytes = cmp.Or(c.SnapshotBytes, DefaultSnapshotBytes)
+	return c
 }
 
 // DefaultTableElements bounds a table where the configuration says nothing.
@@ -142,6 +158,10 @@ const DefaultTableElements = 1 << 20
 
 // DefaultIdleBytes bounds idle memories where the configuration says nothing.
 const DefaultIdleBytes = 256 << 20
+
+// DefaultSnapshotBytes bounds snapshots where the configuration says nothing: some 700
+// of Go actions.
+const DefaultSnapshotBytes = 1 << 30
 
 // Limits bounds one instance.
 type Limits struct {

@@ -114,6 +114,7 @@ func testCases() []testCase {
 		{name: "instances that have grown as far as they may", run: testResetAfterLargestGrowth},
 		{name: "state that no snapshot holds", run: testUncapturable},
 		{name: "snapshots of other modules", run: testForeignSnapshots},
+		{name: "snapshots keep no more RAM than they may", run: testSnapshotBytes},
 		{name: "instances outlive their snapshot", run: testSnapshotsOutlived},
 		{name: "snapshots at once", run: testConcurrentSnapshots},
 

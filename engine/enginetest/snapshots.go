@@ -241,6 +241,27 @@ func testUncapturable(t *testing.T, e *env) {
 	}
 }
 
+// testSnapshotBytes has an engine that may keep one snapshot.
+func testSnapshotBytes(t *testing.T, e *env) {
+	config := e.config
+	config.SnapshotBytes = 100 << 10
+	other := &env{open: e.open, config: config, rt: e.with(t, config)}
+	m := snapshotter(t, other.module(t, `(memory (export "m") 1)
+		(func (export "f") (result i32) (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536)) (i32.const 1))`))
+	filled := func() (engine.Snapshot, error) {
+		instance := instantiate(t, m, engine.Limits{})
+		call(t, instance, "f")
+		return m.Capture(instance)
+	}
+	for range 3 {
+		snapshot, err := filled()
+		require.NoError(t, err)
+		_, err = filled()
+		require.ErrorIs(t, err, engine.ErrNotCapturable)
+		require.NoError(t, snapshot.Close())
+	}
+}
+
 func testForeignSnapshots(t *testing.T, e *env) {
 	one, other := snapshotter(t, e.module(t, stateful(2))), snapshotter(t, e.module(t, stateful(3)))
 	first, snapshot := initialised(t, one)

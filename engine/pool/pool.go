@@ -201,10 +201,12 @@ func (p *Pool) parkLocked(e *entry) (unwanted []*sandbox.Program) {
 	return p.evictLocked()
 }
 
-// resizeLocked takes notice that another module has taken the first one's place.
+// resizeLocked takes notice that another module has taken the first one's place, and
+// of snapshots.
 func (p *Pool) resizeLocked(e *entry) {
-	p.stats.Bytes += e.program.Size() - e.size
-	e.size = e.program.Size()
+	size := e.program.Size()
+	p.stats.Bytes += size - e.size
+	e.size = size
 }
 
 func (p *Pool) unparkLocked(e *entry) {

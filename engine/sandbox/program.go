@@ -201,11 +201,16 @@ func (p *Program) Module() engine.Module { return p.module }
 
 // Size estimates the host memory that the program holds at the moment, without
 // the instances that it keeps, in bytes.
-func (p *Program) Size() int64 {
+func (p *Program) Size() (bytes int64) {
 	if t := p.tier.Load(); t != nil {
-		return t.module.Size()
+		bytes = t.module.Size()
 	}
-	return 0
+	for _, s := range p.allStarts() {
+		if prepared := s.prepared.Load(); prepared != nil && prepared.snapshot != nil {
+			bytes += prepared.snapshot.Size()
+		}
+	}
+	return bytes
 }
 
 // Close releases the program, and waits until nobody makes its final module any

@@ -17,7 +17,7 @@ import (
 	"unsafe"
 
 	"wasmwhisk/engine"
-	"wasmwhisk/engines/internal/idle"
+	"wasmwhisk/engines/internal/kept"
 )
 
 // fullFuel is how much a guest may do before it is looked at, some hundred
@@ -32,7 +32,7 @@ type instance struct {
 
 	from     state
 	restored bool // from a snapshot, not begun
-	share    idle.Share
+	share    kept.Share
 
 	// Of the call that runs.
 	ctx      context.Context //nolint:containedctx // callbacks have no other way to it

@@ -16,6 +16,7 @@ import (
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engines/internal/face"
+	"wasmwhisk/engines/internal/kept"
 )
 
 // codeFactor estimates a module's memory from the size of its binary: machine
@@ -127,13 +128,16 @@ type state struct {
 type snapshot struct {
 	module *module
 	state  state
+	share  kept.Share
 	closed atomic.Bool
 }
 
 func (s *snapshot) Size() int64 { return int64(len(s.state.memory)) }
 
 func (s *snapshot) Close() error {
-	s.closed.Store(true)
+	if !s.closed.Swap(true) {
+		s.module.runtime.states.Release(&s.share)
+	}
 	return nil
 }
 
@@ -150,11 +154,16 @@ func (m *module) Capture(inst engine.Instance) (engine.Snapshot, error) {
 	for end > 0 && memory[end-1] == 0 {
 		end--
 	}
-	return &snapshot{module: m, state: state{
+	s := &snapshot{module: m}
+	if err := m.runtime.states.Charge(&s.share, end); err != nil {
+		return nil, fmt.Errorf("%w: %w", engine.ErrNotCapturable, err)
+	}
+	s.state = state{
 		memory:  append([]byte(nil), memory[:end]...),
 		pages:   uint32(len(memory) / engine.PageSize),
 		globals: i.readGlobals(),
-	}}, nil
+	}
+	return s, nil
 }
 
 // Restore copies: what wasmer maps cannot be replaced.

@@ -20,7 +20,7 @@ import (
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/rewrite"
-	"wasmwhisk/engines/internal/idle"
+	"wasmwhisk/engines/internal/kept"
 )
 
 var (
@@ -33,7 +33,8 @@ type Runtime struct {
 	config engine.Config
 	pages  uint32       // the bound of memory that artefacts are made for
 	hosts  []host       // by the number that the shim knows them by
-	idle   *idle.Budget // of the memories of instances that were reset
+	idle   *kept.Budget // of the memories of instances that were reset
+	states *kept.Budget // of snapshots
 }
 
 // host is a function that guests may import.
@@ -49,11 +50,9 @@ func New(_ context.Context, config engine.Config, memoryPages uint32) (*Runtime,
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	if config.TableElements == 0 {
-		config.TableElements = engine.DefaultTableElements
-	}
+	config = config.WithDefaults()
 	i32 := []engine.ValueType{engine.I32}
-	r := &Runtime{config: config, pages: bound(memoryPages), idle: idle.New(config.IdleBytes), hosts: []host{{
+	r := &Runtime{config: config, pages: bound(memoryPages), idle: kept.New(config.IdleBytes), states: kept.New(config.SnapshotBytes), hosts: []host{{
 		module: rewrite.ReservedModule,
 		name:   rewrite.TickName,
 		kind:   engine.FuncType{Params: i32, Results: i32},

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"wasmwhisk/engines/internal/idle"
+	"wasmwhisk/engines/internal/kept"
 )
 
 // slotBytes is what a memory needs to have reserved: compiled code checks no
@@ -29,7 +29,7 @@ type slot struct {
 	all      []byte // all that is reserved
 	start    int    // bytes that are accessible while nobody uses it
 	resident int    // bytes that are kept in RAM, an estimate
-	share    idle.Share
+	share    kept.Share
 }
 
 // size is how much of a slot is accessible while nobody uses it.
@@ -196,7 +196,7 @@ var errTooMany = errors.New("too many instances for the address space")
 
 // budget bounds the slots of an engine, and the RAM of those that wait.
 type budget struct {
-	*idle.Budget
+	*kept.Budget
 	slots atomic.Int64
 }
 

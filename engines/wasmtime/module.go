@@ -17,6 +17,7 @@ import (
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engines/internal/face"
+	"wasmwhisk/engines/internal/kept"
 )
 
 // module is compiled code with what its instances start from.
@@ -198,11 +199,13 @@ type snapshot struct {
 	module *module
 	state  state
 	size   int64
+	share  kept.Share
 }
 
 func (s *snapshot) Size() int64 { return s.size }
 
 func (s *snapshot) Close() error {
+	s.module.runtime.states.Release(&s.share)
 	if s.state.memories != nil {
 		s.state.memories.close()
 	}
@@ -227,6 +230,10 @@ func (m *module) Capture(inst engine.Instance) (engine.Snapshot, error) {
 		return nil, err
 	}
 	s.size = taken.size()
+	if err := m.runtime.states.Charge(&s.share, int(s.size)); err != nil {
+		taken.close()
+		return nil, fmt.Errorf("%w: %w", engine.ErrNotCapturable, err)
+	}
 	s.state.memories = newMemories(m.runtime.budget, nil)
 	s.state.memories.contents = taken
 	s.state.pages = uint32(len(memory) / engine.PageSize)

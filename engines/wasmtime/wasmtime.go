@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wasmwhisk/engine"
-	"wasmwhisk/engines/internal/idle"
+	"wasmwhisk/engines/internal/kept"
 )
 
 var (
@@ -43,6 +43,7 @@ type Runtime struct {
 	threads int // guests that may block threads before others run on fibers
 
 	budget *budget
+	states *kept.Budget // of snapshots
 	dirty  dirtyFinder
 	open   opened
 }
@@ -56,15 +57,14 @@ func newRuntime(config engine.Config, threads int) (*Runtime, error) {
 	if err := errors.Join(config.Validate(), checkStack()); err != nil {
 		return nil, err
 	}
-	if config.TableElements == 0 {
-		config.TableElements = engine.DefaultTableElements
-	}
+	config = config.WithDefaults()
 	r := &Runtime{
 		config:  config,
 		engine:  newEngine(),
 		places:  [ways]places{onThread: make(places, maxCalls), onFiber: make(places, maxTurns)},
 		threads: threads,
-		budget:  &budget{Budget: idle.New(config.IdleBytes)},
+		budget:  &budget{Budget: kept.New(config.IdleBytes)},
+		states:  kept.New(config.SnapshotBytes),
 		dirty:   newDirtyFinder(),
 	}
 	for way := range r.linkers {

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"sync"
 
-	"wasmwhisk/engines/internal/idle"
+	"wasmwhisk/engines/internal/kept"
 )
 
 // A slot is room for one linear memory, outside the Go heap: the collector
@@ -15,7 +15,7 @@ type slot struct {
 	base     []byte // all that is reserved
 	used     int    // bytes from the start on that may differ from the contents
 	resident int    // bytes that are kept in RAM, an estimate
-	share    idle.Share
+	share    kept.Share
 }
 
 // memories gives out slots that hold the same contents at first. A slot that
@@ -23,7 +23,7 @@ type slot struct {
 // nothing of the last one. It is safe for concurrent use.
 type memories struct {
 	make   func() (*contents, error)
-	budget *idle.Budget
+	budget *kept.Budget
 
 	mu       sync.Mutex
 	contents *contents       // nil until the first slot is asked for
@@ -34,7 +34,7 @@ type memories struct {
 
 // newMemories has contents made when they are first needed: by then it was seen
 // that a memory is not larger than it may be.
-func newMemories(b *idle.Budget, contents func() (*contents, error)) *memories {
+func newMemories(b *kept.Budget, contents func() (*contents, error)) *memories {
 	return &memories{make: contents, budget: b, free: map[int][]*slot{}}
 }
 
@@ -103,6 +103,17 @@ func (m *memories) end(sl *slot, size int) int {
 		return size
 	}
 	return min(size, m.contents.writtenEnd(sl))
+}
+
+// hold counts a user, until leave.
+func (m *memories) hold() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return errClosedMemories
+	}
+	m.users++
+	return nil
 }
 
 // adopt counts a user whose slot holds the contents already.

@@ -13,6 +13,7 @@ import (
 
 	"wasmwhisk/engine"
 	"wasmwhisk/engine/rewrite"
+	"wasmwhisk/engines/internal/kept"
 )
 
 var (
@@ -182,11 +183,13 @@ type snapshot struct {
 	module *module
 	state  state
 	size   int64
+	share  kept.Share
 }
 
 func (s *snapshot) Size() int64 { return s.size }
 
 func (s *snapshot) Close() error {
+	s.module.runtime.states.Release(&s.share)
 	if s.state.memories != nil {
 		s.state.memories.close()
 	}
@@ -216,6 +219,10 @@ func (m *module) Capture(inst engine.Instance) (engine.Snapshot, error) {
 		return nil, err
 	}
 	s.size = taken.size()
+	if err := m.runtime.states.Charge(&s.share, int(s.size)); err != nil {
+		taken.close()
+		return nil, fmt.Errorf("%w: %w", engine.ErrNotCapturable, err)
+	}
 	s.state.memories = newMemories(m.runtime.budget, nil)
 	s.state.memories.contents = taken
 	s.state.pages = uint32(i.memory.size / engine.PageSize)
@@ -226,7 +233,16 @@ var errNotAdopted = errors.New("the instance stays with what it started from")
 
 func (s *snapshot) Adopt(inst engine.Instance) error {
 	i, ok := inst.(*instance)
-	if !ok || i.module != s.module || !s.state.covers(i.from) || i.captured != s && !s.state.shownBy(i) {
+	if !ok || i.module != s.module {
+		return errNotAdopted
+	}
+	if m := s.state.memories; m != nil { // which stays while it is looked at
+		if err := m.hold(); err != nil {
+			return err
+		}
+		defer m.leave()
+	}
+	if !s.state.covers(i.from) || i.captured != s && !s.state.shownBy(i) {
 		return errNotAdopted
 	}
 	if i.memory.slot != nil {

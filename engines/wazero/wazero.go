@@ -15,7 +15,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"wasmwhisk/engine"
-	"wasmwhisk/engines/internal/idle"
+	"wasmwhisk/engines/internal/kept"
 )
 
 var (
@@ -30,7 +30,8 @@ type Runtime struct {
 	mode    string
 	fuel    uint64 // that a guest gets at a time
 	runtime wazero.Runtime
-	budget  *idle.Budget
+	budget  *kept.Budget // of memories
+	states  *kept.Budget // of snapshots
 	dirty   dirtyFinder
 	turns   *turns
 
@@ -41,15 +42,14 @@ func newRuntime(ctx context.Context, config engine.Config, mode string, rc wazer
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	if config.TableElements == 0 {
-		config.TableElements = engine.DefaultTableElements
-	}
+	config = config.WithDefaults()
 	r := &Runtime{
 		config:  config,
 		mode:    mode,
 		fuel:    fullFuel,
 		runtime: wazero.NewRuntimeWithConfig(ctx, guestConfig(rc)),
-		budget:  idle.New(config.IdleBytes),
+		budget:  kept.New(config.IdleBytes),
+		states:  kept.New(config.SnapshotBytes),
 		dirty:   newDirtyFinder(),
 		turns:   newTurns(),
 	}

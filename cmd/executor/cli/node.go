@@ -73,7 +73,7 @@ func (s settings) openEngine(ctx context.Context, logger *slog.Logger) (engine.W
 	if s.engine == wasmerName {
 		return nil, nil //nolint:nilnil // the executor knows what to do without
 	}
-	rt, err := openRuntime(ctx, s.engine, engine.Config{HostFuncs: sandbox.HostFuncs(), IdleBytes: s.idleBytes, CopyCode: s.copyCode})
+	rt, err := openRuntime(ctx, s.engine, engine.Config{HostFuncs: sandbox.HostFuncs(), IdleBytes: s.idleBytes, SnapshotBytes: s.snapshotBytes, CopyCode: s.copyCode})
 	if err != nil {
 		return nil, err
 	}

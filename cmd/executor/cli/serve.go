@@ -38,7 +38,7 @@ type settings struct {
 	stateDir, jsonLogDir, apiHost string
 	engine                        string
 	poolBytes, cacheBytes         int64
-	idleBytes                     int64
+	idleBytes, snapshotBytes      int64
 	allowReinit, wowEnvelope      bool
 	compileTimeout                time.Duration
 	compileMemory                 int64
@@ -99,6 +99,7 @@ func (s *settings) addStorage(env *Env, cmd *cobra.Command) {
 	f.Int64Var(&s.cacheBytes, "cache-bytes", 0, "bound on the compiled modules on disk, in `BYTES` (default 4 GiB)")
 	f.Int64Var(&s.poolBytes, "pool-bytes", pool.DefaultMaxBytes, "bound on the compiled modules in memory, in `BYTES`")
 	f.Int64Var(&s.idleBytes, "idle-bytes", engine.DefaultIdleBytes, "bound on the RAM of guests' memories that wait to be used again, in `BYTES`")
+	f.Int64Var(&s.snapshotBytes, "snapshot-bytes", engine.DefaultSnapshotBytes, "bound on the RAM of the states that guests begin in, in `BYTES`")
 	s.addCompiling(f)
 	f.BoolVar(&s.noInterpreter, "no-interpreter", false, "have code never seen wait until it is compiled, rather than run it slowly until then")
 	f.BoolVar(&s.forkCommands, "fork-commands", false, "have commands with the annotation fork start once, and their activations go on from where they first read their input")

@@ -1,4 +1,4 @@
-package idle_test
+package kept_test
 
 import (
 	"testing"
@@ -6,22 +6,22 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"wasmwhisk/engines/internal/idle"
+	"wasmwhisk/engines/internal/kept"
 )
 
 func TestBudget(t *testing.T) {
 	t.Parallel()
-	b := idle.New(100)
-	var one, other idle.Share
+	b := kept.New(100)
+	var one, other kept.Share
 	require.NoError(t, b.Charge(&one, 60))
-	require.ErrorIs(t, b.Charge(&other, 41), idle.ErrNoRoom)
+	require.ErrorIs(t, b.Charge(&other, 41), kept.ErrNoRoom)
 	require.NoError(t, b.Charge(&other, 40))
 	require.NoError(t, b.Charge(&one, 60), "as much as before")
-	require.ErrorIs(t, b.Charge(&one, 61), idle.ErrNoRoom)
+	require.ErrorIs(t, b.Charge(&one, 61), kept.ErrNoRoom)
 	require.NoError(t, b.Charge(&one, 50))
 	require.NoError(t, b.Charge(&other, 50), "what the other left")
 	b.Release(&one)
 	b.Release(&one)
 	require.NoError(t, b.Charge(&other, 100))
-	assert.ErrorIs(t, b.Charge(&one, 1), idle.ErrNoRoom)
+	assert.ErrorIs(t, b.Charge(&one, 1), kept.ErrNoRoom)
 }
