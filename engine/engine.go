@@ -40,7 +40,8 @@ type WasmRuntime interface {
 //
 // An artefact is a directory that only the engine understands. It is native
 // code: an engine trusts it, so its caller must have kept it where no one else
-// can write, and must have checked that it is what Precompile wrote.
+// can write, and must have checked that it is what Precompile wrote, but for the
+// content of files that the engine compares itself.
 type Precompiler interface {
 	WasmRuntime
 
@@ -52,6 +53,10 @@ type Precompiler interface {
 	// Precompile compiles binary and writes its artefact into dir, which exists
 	// and is empty.
 	Precompile(ctx context.Context, binary []byte, dir string) error
+
+	// Compares tells whether Load compares a file of an artefact, by its path there,
+	// with a checksum of its own, so that its caller need not.
+	Compares(file string) bool
 
 	// Load gives the module of binary from the artefact in dir. The directory
 	// may be removed as soon as Load has returned. A binary that is nil leaves

@@ -9,6 +9,10 @@ import (
 // cannot be taken whole, or put back whole.
 var ErrNotCapturable = errors.New("state cannot be captured")
 
+// ErrNotNow is in the chain of the error for what is sound, and may be of use another
+// time.
+var ErrNotNow = errors.New("not at this time")
+
 // Snapshot is the state of an instance at one moment, memory and globals, for
 // others to start from. It is immutable and safe for concurrent use.
 type Snapshot interface {
@@ -43,6 +47,21 @@ type Snapshotter interface {
 	// Restore gives an instance in the state of a snapshot of this module, or of
 	// a [Provisional] one that it takes the place of. No guest code runs.
 	Restore(ctx context.Context, from Snapshot, limits Limits) (Instance, error)
+}
+
+// Persister is implemented by modules whose snapshots can be kept on disk.
+type Persister interface {
+	Snapshotter
+
+	// Persist writes a snapshot of this module, or of one that it took the place
+	// of, into dir, which exists and is empty.
+	Persist(from Snapshot, dir string) error
+
+	// Recall gives the snapshot that another process may have written into dir, of
+	// a module of the same binary and an engine of the same fingerprint. Its caller
+	// must have checked that all is as it was written. The directory may be removed
+	// then. The error is [ErrNotNow] if there is no room for one more snapshot.
+	Recall(dir string) (Snapshot, error)
 }
 
 // Resetter is implemented by instances that can be put back to the state that

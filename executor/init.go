@@ -46,7 +46,7 @@ func decodeInitValue(value json.RawMessage) (initRequest, error) {
 func (r *initRequest) set(key string, raw json.RawMessage) (err error) {
 	switch key {
 	case "code":
-		r.code = text(raw)
+		r.code = largeText(raw)
 	case "env":
 		r.env, err = decodeEnv(raw)
 		r.namespace = lookup(r.env, whisk.EnvPrefix+"NAMESPACE")

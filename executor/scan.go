@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // maxDepth bounds the nesting of a request, as encoding/json does.
@@ -335,6 +336,16 @@ func text(raw json.RawMessage) string {
 		return ""
 	}
 	return decoded
+}
+
+// largeText is text(raw) without a copy of what is larger than the memory that bodies
+// share: memory of its own nobody writes to any more.
+func largeText(raw json.RawMessage) string {
+	plain, ok := plainString(raw)
+	if !ok || len(raw) <= smallBytes {
+		return text(raw)
+	}
+	return unsafe.String(unsafe.SliceData(plain), len(plain)) //nolint:gosec // nothing writes there
 }
 
 // plainString is the inside of a string that means what is written there.

@@ -30,7 +30,8 @@ const (
 // header describes a complete artefact. On disk its SHA-256 stands before it.
 type header struct {
 	Key    string     `json:"key"`
-	Engine string     `json:"engine"` // its fingerprint, for whoever looks
+	Engine string     `json:"engine"`         // its fingerprint, for whoever looks
+	Hash   string     `json:"hash,omitempty"` // of the binary; empty for what is derived
 	Files  []fileInfo `json:"files"`
 }
 
@@ -154,19 +155,20 @@ func (a *artefact) close() {
 
 func (a *artefact) code() string { return filepath.Join(a.path, codeDir) }
 
-// verify compares all files with the header, and the header with the key. It goes
+// verify compares all files with the header, but for the content of theirs, and the
+// header with the key. It goes
 // by the artefact's name, which must lead to what is locked until the end: somebody
 // who found the artefact damaged may have removed it, and another have taken its
 // place.
-func (a *artefact) verify(key string) error {
-	err := a.compare(key)
+func (a *artefact) verify(key string, theirs comparer) error {
+	err := a.compare(key, theirs)
 	if !a.inPlace() {
 		return errGone
 	}
 	return err
 }
 
-func (a *artefact) compare(key string) error {
+func (a *artefact) compare(key string, theirs comparer) error {
 	text, err := readHeader(filepath.Join(a.path, headerFile))
 	if err != nil {
 		return err
@@ -178,9 +180,14 @@ func (a *artefact) compare(key string) error {
 	if h.Key != key {
 		return errForeign
 	}
-	files, err := describe(a.path)
+	files, err := describe(a.path, theirs)
 	if err != nil {
 		return err
+	}
+	for i := range h.Files {
+		if theirs.covers(h.Files[i].Path) {
+			h.Files[i].Digest = ""
+		}
 	}
 	return compare(files, h.Files)
 }
@@ -210,15 +217,29 @@ func compare(got, want []fileInfo) error {
 	return nil
 }
 
-// describe lists the files of an artefact but for its header, by path.
-func describe(root string) ([]fileInfo, error) {
+// comparer tells whether the engine, when it loads an artefact here, compares the content
+// of one of its files itself; nil for none.
+type comparer func(file string) bool
+
+func (c comparer) covers(path string) bool {
+	file, ok := strings.CutPrefix(path, codeDir+"/")
+	return ok && c != nil && c(file)
+}
+
+// describe lists the files of an artefact but for its header, by path. Those of theirs
+// have no digest.
+func describe(root string, theirs comparer) ([]fileInfo, error) {
 	var files []fileInfo
 	err := eachFile(root, func(path string, info fs.FileInfo) error {
 		if path == headerFile {
 			return nil
 		}
-		digest, err := digestFile(filepath.Join(root, path))
-		files = append(files, fileInfo{Path: filepath.ToSlash(path), Size: info.Size(), Digest: digest})
+		f := fileInfo{Path: filepath.ToSlash(path), Size: info.Size()}
+		var err error
+		if !theirs.covers(f.Path) {
+			f.Digest, err = digestFile(filepath.Join(root, path), f.Size)
+		}
+		files = append(files, f)
 		return err
 	})
 	slices.SortFunc(files, func(a, b fileInfo) int { return strings.Compare(a.Path, b.Path) })
@@ -253,23 +274,36 @@ func eachFile(root string, visit func(path string, info fs.FileInfo) error) erro
 	})
 }
 
-// digestFile takes two checksums of different polynomials, 64 bits together, side
-// by side. They are there against damage; against others there is the directory's
-// mode. SHA-256 would take longer than wazero takes to load the file.
-func digestFile(path string) (string, error) {
+// smallFile is up to where reading a file costs less than mapping it.
+const smallFile = 64 << 10
+
+// digestFile takes the checksums of both halves, side by side. They are there against
+// damage; against others there is the directory's mode. SHA-256 would take longer than
+// wazero takes to load the file.
+func digestFile(path string, size int64) (string, error) {
+	if size <= smallFile {
+		content, err := os.ReadFile(path)
+		half := len(content) / 2
+		return digest(crc32c(content[:half]), crc32c(content[half:])), err
+	}
 	content, err := mapFile(path)
 	if err != nil {
 		return "", err
 	}
 	defer unmapFile(content)
-	var ieee, castagnoli uint32
+	var first, second uint32
 	var unread error
 	var other sync.WaitGroup
-	other.Go(func() { ieee, unread = checksum(content, crc32.IEEETable) })
-	castagnoli, err = checksum(content, crc32.MakeTable(crc32.Castagnoli))
+	half := len(content) / 2
+	other.Go(func() { first, unread = checksum(content[:half]) })
+	second, err = checksum(content[half:])
 	other.Wait()
-	return fmt.Sprintf("%08x%08x", ieee, castagnoli), errors.Join(unread, err)
+	return digest(first, second), errors.Join(unread, err)
 }
+
+func digest(first, second uint32) string { return fmt.Sprintf("%08x%08x", first, second) }
+
+func crc32c(content []byte) uint32 { return crc32.Checksum(content, crc32.MakeTable(crc32.Castagnoli)) }
 
 // mapFile saves the copy that reading makes, which takes as long as a checksum.
 func mapFile(path string) ([]byte, error) {
@@ -297,14 +331,14 @@ func unmapFile(content []byte) {
 
 // checksum has a file that was cut off meanwhile, or that the disk does not give,
 // end in an error rather than end the process.
-func checksum(content []byte, table *crc32.Table) (sum uint32, err error) {
+func checksum(content []byte) (sum uint32, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("read mapped file: %v", p)
 		}
 	}()
-	return crc32.Checksum(content, table), nil
+	return crc32c(content), nil
 }
 
 // tighten takes from others what the process's umask may have given them of an

@@ -80,7 +80,7 @@ type CacheStats struct {
 	Loaded      uint64 // modules that came from the disk
 	Compiled    uint64 // modules that did not
 	Interpreted uint64 // modules that stood in for others while those were compiled
-	Stored      uint64 // artefacts written
+	Stored      uint64 // artefacts written, and what was derived from them
 	Evicted     uint64 // artefacts removed to make room
 	Dropped     uint64 // artefacts removed because something was wrong with them
 	Failures    uint64 // times that the disk failed us
@@ -92,7 +92,7 @@ type CacheStats struct {
 // An artefact is written beside its place and renamed into it, so it is there
 // whole or not at all; nothing is synced, since whatever a crash of the machine
 // leaves of it is found out by its checksums. Every file is checked before the
-// engine sees it. Whatever goes wrong on disk, modules are compiled as if there
+// engine sees it, or by the engine ([engine.Precompiler]). Whatever goes wrong on disk, modules are compiled as if there
 // were no cache.
 type Cache struct {
 	dir         string
@@ -177,7 +177,7 @@ func (c *Cache) Module(ctx context.Context, action Action) (engine.Module, Origi
 	if m := c.interpret(ctx, action, key); m != nil {
 		return m, Interpreted, nil
 	}
-	return c.compileAndStore(ctx, binary, key)
+	return c.compileAndStore(ctx, binary, action.Hash)
 }
 
 // Stats gives the counts so far.
@@ -193,9 +193,12 @@ func (c *Cache) count(change func(*CacheStats)) {
 	change(&c.stats)
 }
 
+// headerForm changes with what a header says of files.
+const headerForm = "2\x00"
+
 // key covers all that machine code depends on.
 func (c *Cache) key(hash [sha256.Size]byte) string {
-	sum := sha256.Sum256(slices.Concat([]byte(c.fingerprint), []byte{0}, hash[:]))
+	sum := sha256.Sum256(slices.Concat([]byte(headerForm+c.fingerprint), []byte{0}, hash[:]))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -215,48 +218,64 @@ func (c *Cache) compile(ctx context.Context, binary []byte) (engine.Module, Orig
 	return m, Compiled, err
 }
 
-// load gives the module of a sound artefact, and nil if there is none. That it
-// is the right one, the key in its header says.
-func (c *Cache) load(ctx context.Context, key string) (engine.Module, error) {
-	a, err := openArtefact(filepath.Join(c.dir, key), syscall.LOCK_SH)
-	if a == nil || errors.Is(err, errInUse) || errors.Is(err, errGone) {
-		if a != nil {
-			a.close()
-		}
-		return nil, nil
-	}
-	defer a.close()
-	if err == nil {
-		err = a.verify(key)
-	}
-	var m engine.Module
-	if err == nil {
-		m, err = c.loadFrom(ctx, a)
-	}
-	if err != nil && ctx.Err() != nil {
+// load gives the module of a sound artefact, and nil if there is none.
+func (c *Cache) load(ctx context.Context, key string) (m engine.Module, err error) {
+	sound := c.read(ctx, key, func(dir string) (err error) {
+		m, err = c.precompiler.Load(ctx, nil, dir)
+		return err
+	})
+	switch {
+	case sound:
+		c.count(func(s *CacheStats) { s.Loaded++ })
+		return m, nil
+	case m != nil:
+		_ = m.Close(context.WithoutCancel(ctx))
+	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	}
-	if err != nil {
-		c.drop(a, err)
-		return nil, nil
-	}
-	c.used(a.path)
-	return m, nil
+	return nil, nil
 }
 
-// loadFrom goes by the artefact's name. Nobody knows what was loaded if that leads
-// elsewhere in the end.
-func (c *Cache) loadFrom(ctx context.Context, a *artefact) (engine.Module, error) {
-	m, err := c.precompiler.Load(ctx, nil, a.code())
-	if err == nil && !a.inPlace() {
-		return nil, errors.Join(errGone, m.Close(context.WithoutCancel(ctx)))
+// read has a function read what the engine wrote of a sound artefact, and tells
+// whether that went well. One that is not sound is dropped. That it is the right one,
+// the key in its header says. It goes by the artefact's name: nobody knows what was
+// read if that leads elsewhere in the end.
+func (c *Cache) read(ctx context.Context, key string, read func(dir string) error) bool {
+	a, err := openArtefact(filepath.Join(c.dir, key), syscall.LOCK_SH)
+	if a == nil {
+		return false
 	}
-	return m, err
+	defer a.close()
+	if errors.Is(err, errInUse) || errors.Is(err, errGone) {
+		return false
+	}
+	if err == nil {
+		err = a.verify(key, c.precompiler.Compares)
+	}
+	if err == nil {
+		err = read(a.code())
+	}
+	if err == nil && !a.inPlace() {
+		err = errGone
+	}
+	if err != nil && ctx.Err() == nil && !passing(err) {
+		c.drop(a, err)
+	}
+	if err == nil {
+		c.used(a.path)
+	}
+	return err == nil
+}
+
+// passing tells that an error says nothing of the files: of what there is not enough at
+// this time there may be later.
+func passing(err error) bool {
+	return slices.ContainsFunc([]error{engine.ErrNotNow, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM},
+		func(short error) bool { return errors.Is(err, short) })
 }
 
 // used makes an artefact the last to be evicted, for every process.
 func (c *Cache) used(path string) {
-	c.count(func(s *CacheStats) { s.Loaded++ })
 	now := time.Now()
 	_ = os.Chtimes(path, now, now)
 }
@@ -311,7 +330,7 @@ func (c *Cache) paused() bool {
 	return time.Now().Before(c.pauseUntil)
 }
 
-func (c *Cache) compileAndStore(ctx context.Context, binary []byte, key string) (engine.Module, Origin, error) {
+func (c *Cache) compileAndStore(ctx context.Context, binary []byte, hash [sha256.Size]byte) (engine.Module, Origin, error) {
 	if c.paused() {
 		return c.compile(ctx, binary)
 	}
@@ -329,21 +348,22 @@ func (c *Cache) compileAndStore(ctx context.Context, binary []byte, key string) 
 		return c.compile(ctx, binary)
 	}
 	c.count(func(s *CacheStats) { s.Compiled++ })
-	if err := c.publish(temp, key); err != nil {
+	if err := c.publish(temp, header{Key: c.key(hash), Hash: hex.EncodeToString(hash[:])}); err != nil {
 		c.failed("keep artefact", err)
 	}
 	return m, Compiled, nil
 }
 
 func (c *Cache) precompile(ctx context.Context, binary []byte, temp string) (engine.Module, error) {
-	if err := c.write(ctx, binary, temp); err != nil {
+	err := c.write(temp, func(dir string) error { return c.precompiler.Precompile(ctx, binary, dir) })
+	if err != nil {
 		return nil, err
 	}
 	return c.precompiler.Load(ctx, nil, filepath.Join(temp, codeDir))
 }
 
 // write has the engine write an artefact that has no header yet.
-func (c *Cache) write(ctx context.Context, binary []byte, temp string) error {
+func (c *Cache) write(temp string, write func(dir string) error) error {
 	if err := c.disk.mkdir(temp); err != nil {
 		return err
 	}
@@ -351,23 +371,24 @@ func (c *Cache) write(ctx context.Context, binary []byte, temp string) error {
 	if err := c.disk.mkdir(code); err != nil {
 		return err
 	}
-	return c.precompiler.Precompile(ctx, binary, code)
+	return write(code)
 }
 
 // publish makes a complete artefact visible under its key. That another was
 // quicker is none of our trouble: theirs is as good.
-func (c *Cache) publish(temp, key string) error {
-	if err := c.seal(temp, key); err != nil {
+func (c *Cache) publish(temp string, h header) error {
+	if err := c.seal(temp, h); err != nil {
 		return err
 	}
-	err := c.disk.rename(temp, filepath.Join(c.dir, key))
+	err := c.disk.rename(temp, filepath.Join(c.dir, h.Key))
 	if isThere(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	c.stored(diskSize(filepath.Join(c.dir, key)))
+	c.count(func(s *CacheStats) { s.Stored++ })
+	c.grew(diskSize(filepath.Join(c.dir, h.Key)))
 	return nil
 }
 
@@ -376,16 +397,17 @@ func isThere(err error) bool {
 	return errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST)
 }
 
-// seal writes the header, last.
-func (c *Cache) seal(temp, key string) error {
+// seal completes the header and writes it, last.
+func (c *Cache) seal(temp string, h header) error {
 	if err := tighten(temp); err != nil {
 		return err
 	}
-	files, err := describe(temp)
-	if err != nil {
+	var err error
+	if h.Files, err = describe(temp, nil); err != nil {
 		return err
 	}
-	text, err := header{Key: key, Engine: c.fingerprint, Files: files}.encode()
+	h.Engine = c.fingerprint
+	text, err := h.encode()
 	if err != nil {
 		return err
 	}
@@ -394,11 +416,6 @@ func (c *Cache) seal(temp, key string) error {
 	}
 	now := time.Now()
 	return os.Chtimes(temp, now, now)
-}
-
-func (c *Cache) stored(size int64) {
-	c.count(func(s *CacheStats) { s.Stored++ })
-	c.grew(size)
 }
 
 // grew evicts when it is time to.

@@ -36,6 +36,7 @@ type fakeCompiler struct {
 	whilePrecompiling  func() error // between its two files; may be nil
 	whileLoading       func(dir string)
 	failLoad, padBytes int
+	compares           string // the file whose content is left to it
 }
 
 func newFake() *fakeCompiler { return &fakeCompiler{fingerprint: "fake v1"} }
@@ -54,6 +55,7 @@ var errInvalid = &engine.InvalidModuleError{Err: errors.New("bad binary")}
 func (f *fakeCompiler) Info() engine.Info           { return engine.Info{Name: "fake"} }
 func (f *fakeCompiler) Close(context.Context) error { return nil }
 func (f *fakeCompiler) Fingerprint() string         { return f.fingerprint }
+func (f *fakeCompiler) Compares(file string) bool   { return file == f.compares }
 
 func (f *fakeCompiler) Compile(_ context.Context, binary []byte) (engine.Module, error) {
 	f.compiled.Add(1)
@@ -364,7 +366,36 @@ func verify(t *testing.T, path, key string) error {
 	a, err := openArtefact(path, syscall.LOCK_SH)
 	require.NoError(t, err)
 	defer a.close()
-	return a.verify(key)
+	return a.verify(key, newFake().Compares)
+}
+
+// TestEngineThatComparesItself is not so only where an engine loads elsewhere: somebody
+// must find the damage who can have the artefact made again.
+func TestEngineThatComparesItself(t *testing.T) {
+	t.Parallel()
+	dir, fake := t.TempDir(), newFake()
+	fake.compares = "rodata"
+	c := openCache(t, dir, fake, CacheConfig{})
+	ask(t, c, binaryNo(1))
+	path := filepath.Join(only(t, dir), "code", "rodata")
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	damaged := bytes.Clone(whole)
+	damaged[0] ^= 1
+	require.NoError(t, os.WriteFile(path, damaged, 0o600))
+	m, origin, err := c.Module(t.Context(), actionNo(1))
+	require.NoError(t, err)
+	require.Equal(t, Loaded, origin)
+	require.NotEqual(t, codeOf(binaryNo(1)), m.(fakeModule).code, "what this engine does not compare")
+
+	open, origin, err := c.Artefact(t.Context(), binaryNo(1), sha256.Sum256(binaryNo(1)))
+	require.NoError(t, err)
+	require.Equal(t, Compiled, origin)
+	require.NoError(t, open.Close())
+	require.Equal(t, Loaded, ask(t, c, binaryNo(1)))
+
+	require.NoError(t, os.Truncate(path, 1))
+	require.Equal(t, Compiled, ask(t, c, binaryNo(1)), "of another size")
 }
 
 func TestEngineThatCannotLoad(t *testing.T) {
@@ -582,7 +613,7 @@ func TestReadersNoticeWhatCameAfter(t *testing.T) {
 	require.NoError(t, err)
 	defer old.close()
 	replace("")
-	require.ErrorIs(t, old.verify(filepath.Base(path)), errGone)
+	require.ErrorIs(t, old.verify(filepath.Base(path), fake.Compares), errGone)
 
 	fake.whileLoading = func(string) {
 		fake.whileLoading = nil

@@ -2,6 +2,7 @@ package precompile
 
 import (
 	"context"
+	"crypto/sha256"
 	"runtime"
 	"sync"
 
@@ -72,6 +73,7 @@ type stopgap struct {
 	engine.Snapshotter
 	cache  *Cache
 	binary []byte
+	hash   [sha256.Size]byte
 	key    string
 	closed sync.Once
 }
@@ -86,11 +88,11 @@ func (c *Cache) interpret(ctx context.Context, action Action, key string) engine
 	}
 	c.count(func(s *CacheStats) { s.Interpreted++ })
 	c.expectUpload(key)
-	return &stopgap{Snapshotter: m, cache: c, binary: action.Binary, key: key}
+	return &stopgap{Snapshotter: m, cache: c, binary: action.Binary, hash: action.Hash, key: key}
 }
 
 func (s *stopgap) Final(ctx context.Context) (engine.Module, error) {
-	m, _, err := s.cache.compileAndStore(ctx, s.binary, s.key)
+	m, _, err := s.cache.compileAndStore(ctx, s.binary, s.hash)
 	s.cache.rememberLate(s.key)
 	if err != nil && ctx.Err() == nil {
 		s.cache.log.Warn("interpreted module is not compiled", "key", s.key, "error", err)

@@ -3,6 +3,7 @@ package precompile
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -34,7 +35,7 @@ func (c *Cache) Artefact(ctx context.Context, binary []byte, hash [sha256.Size]b
 	if binary == nil {
 		return nil, Compiled, ErrBinaryNeeded
 	}
-	err := c.store(ctx, binary, key)
+	err := c.store(ctx, binary, hash)
 	if err != nil {
 		return nil, Compiled, err
 	}
@@ -48,10 +49,11 @@ func (c *Cache) open(key string) *os.File {
 		return nil
 	}
 	if err == nil {
-		err = a.verify(key)
+		err = a.verify(key, nil)
 	}
 	if err == nil {
 		c.used(a.path)
+		c.count(func(s *CacheStats) { s.Loaded++ })
 		return a.lock
 	}
 	if !errors.Is(err, errInUse) && !errors.Is(err, errGone) {
@@ -63,13 +65,13 @@ func (c *Cache) open(key string) *os.File {
 
 // store writes the artefact of a binary, unless the disk fails. The error is the
 // binary's fault or that of ctx.
-func (c *Cache) store(ctx context.Context, binary []byte, key string) error {
+func (c *Cache) store(ctx context.Context, binary []byte, hash [sha256.Size]byte) error {
 	if c.paused() {
 		return nil
 	}
 	temp := c.tempName()
 	defer func() { _ = c.disk.removeAll(temp) }()
-	err := c.write(ctx, binary, temp)
+	err := c.write(temp, func(dir string) error { return c.precompiler.Precompile(ctx, binary, dir) })
 	if _, invalid := errors.AsType[*engine.InvalidModuleError](err); invalid {
 		return err
 	}
@@ -78,7 +80,7 @@ func (c *Cache) store(ctx context.Context, binary []byte, key string) error {
 	}
 	if err == nil {
 		c.count(func(s *CacheStats) { s.Compiled++ })
-		err = c.publish(temp, key)
+		err = c.publish(temp, header{Key: c.key(hash), Hash: hex.EncodeToString(hash[:])})
 	}
 	if err != nil {
 		c.failed("keep artefact", err)

@@ -9,13 +9,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
 const (
 	uploadPrefix = "upload-"
 	// uploadForm changes when [Intake] finds something else in the same bytes.
-	uploadForm = 1
+	uploadForm = 2
 	// smallUpload is the size below which unpacking costs less than looking.
 	smallUpload = 4 << 10
 	// maxUploads bounds how many uploads are remembered, at 4 KiB of disk each.
@@ -44,6 +45,7 @@ func (c *Cache) Intake(code string, limits Limits) (Action, error) {
 	}
 	id := identify(code, limits.withDefaults())
 	if r, err := c.recall(id); err == nil {
+		c.used(filepath.Join(c.dir, c.key(r.Hash)))
 		return Action{Hash: r.Hash, Manifest: r.Manifest, upload: id}, nil
 	}
 	action, err := intakeBase64(code, limits, c.interpreter.preview())
@@ -161,16 +163,26 @@ func (c *Cache) forgetUploads() {
 	}
 }
 
-// identify hashes without a copy of the code.
-func identify(code string, limits Limits) (id uploadID) {
+// identify hashes the halves of the code side by side, and then what came of that.
+func identify(code string, limits Limits) uploadID {
+	var first, second [sha256.Size]byte
+	var other sync.WaitGroup
+	half := len(code) / 2
+	other.Go(func() { first = sum(code[:half]) })
+	second = sum(code[half:])
+	other.Wait()
+	return sha256.Sum256(fmt.Appendf(nil, "%d %+v %x %x", uploadForm, limits, first, second))
+}
+
+// sum hashes without a copy.
+func sum(text string) (sum [sha256.Size]byte) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %+v\n", uploadForm, limits)
 	buf := make([]byte, 32<<10)
-	for len(code) > 0 {
-		n := copy(buf, code)
+	for len(text) > 0 {
+		n := copy(buf, text)
 		h.Write(buf[:n])
-		code = code[n:]
+		text = text[n:]
 	}
-	h.Sum(id[:0])
-	return id
+	h.Sum(sum[:0])
+	return sum
 }

@@ -117,6 +117,8 @@ func testCases() []testCase {
 		{name: "snapshots keep no more RAM than they may", run: testSnapshotBytes},
 		{name: "instances outlive their snapshot", run: testSnapshotsOutlived},
 		{name: "snapshots at once", run: testConcurrentSnapshots},
+		{name: "snapshots are kept on disk", run: testPersistence},
+		{name: "snapshots on disk that are not the module's", run: testPersistenceRefuses},
 
 		{name: "artefacts", run: testArtefacts},
 		{name: "artefacts keep limits", run: testArtefactLimits, config: small},

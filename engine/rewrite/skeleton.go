@@ -10,7 +10,7 @@ const skeletonSection = ReservedModule + ".skeleton"
 const trapBody = "\x03\x00\x00\x0b"
 
 // Skeleton gives a module that is binary in everything but the code: each
-// function is there, and traps. The id, in a custom section, keeps the skeletons
+// function is there, and traps, and none is declared for code to refer to. The id, in a custom section, keeps the skeletons
 // of different binaries different. Names of functions stay, other custom
 // sections are dropped. The error is a [*FormatError] if the binary is malformed.
 func Skeleton(binary, id []byte) ([]byte, error) {
@@ -23,6 +23,8 @@ func Skeleton(binary, id []byte) ([]byte, error) {
 		switch {
 		case s.id == codeSection:
 			s.content = trapBodies(s.content)
+		case s.id == elemSection:
+			s.content = undeclared(s.content)
 		case s.id == customSection && !isNames(s):
 			continue
 		}
@@ -35,6 +37,28 @@ func Skeleton(binary, id []byte) ([]byte, error) {
 func trapBodies(code []byte) []byte {
 	n := (&reader{buf: code}).u32()
 	return append(appendU32(nil, n), bytes.Repeat([]byte(trapBody), int(n))...)
+}
+
+// undeclared is an element section whose segments that only declare functions are empty.
+func undeclared(elements []byte) []byte {
+	r := &reader{buf: elements, seen: new(seen)}
+	out := appendU32(nil, r.u32())
+	for r.left() > 0 {
+		start := r.pos
+		form := r.u32()
+		const declares, byExpression = 3, 4
+		if form&declares != declares {
+			r.pos = start
+			r.elemSegment()
+			out = append(out, elements[start:r.pos]...)
+			continue
+		}
+		r.elemKind(form&byExpression != 0)
+		out = append(append(out, elements[start:r.pos]...), 0)
+		r.pos = start
+		r.elemSegment()
+	}
+	return out
 }
 
 func isNames(s section) bool { return string((&reader{buf: s.content}).name()) == "name" }

@@ -14,6 +14,7 @@ func TestSkeleton(t *testing.T) {
 	binary := wat.Must(`(module
 		(import "m" "f" (func $f (param i32)))
 		(memory (export "memory") 1) (table 2 funcref) (elem (i32.const 0) $g $f)
+		(elem declare func $g $f) (elem declare funcref (ref.func $g)) (elem func $f) (elem funcref (ref.null func))
 		(data "passive")
 		(global (mut i64) (i64.const 7))
 		(func $g (export "g") (param i32 f64) (result i64) (local i64)
@@ -38,6 +39,7 @@ func TestSkeleton(t *testing.T) {
 	}
 	want, got := of(sections), of(kept[:last])
 	want[codeSection] = []byte("\x02" + trapBody + trapBody)
+	want[elemSection] = []byte("\x05" + "\x00\x41\x00\x0b\x02\x01\x00" + "\x03\x00\x00" + "\x07\x70\x00" + "\x01\x00\x01\x00" + "\x05\x70\x01\xd0\x70\x0b")
 	require.Equal(t, want, got)
 
 	other, err := Skeleton(binary, []byte("two"))
@@ -55,6 +57,7 @@ func TestSkeletonOfNoModule(t *testing.T) {
 
 func FuzzSkeleton(f *testing.F) {
 	f.Add(wat.Must(`(module (func (export "f") (result i32) (i32.const 1)) (data "x"))`))
+	f.Add(wat.Must(`(module (func $f) (elem declare func $f) (elem declare funcref (ref.func $f)) (elem func $f))`))
 	f.Fuzz(func(t *testing.T, binary []byte) {
 		skeleton, err := Skeleton(binary, []byte("id"))
 		if err != nil {

@@ -27,7 +27,9 @@ type Program struct {
 	settled chan struct{}        // closed when there will be no other tier
 	failed  error                // why there is no final tier, once settled
 	cancel  context.CancelFunc
-	hurry   func() // closes due
+	hurry   func()         // closes due
+	stored  atomic.Int32   // starts that were to be kept for later processes
+	beside  sync.WaitGroup // what is written while sandboxes run
 
 	mu     sync.Mutex
 	starts map[startKey]*start
@@ -218,6 +220,7 @@ func (p *Program) Size() (bytes int64) {
 func (p *Program) Close(ctx context.Context) error {
 	p.cancel()
 	<-p.settled
+	p.beside.Wait()
 	p.mu.Lock()
 	starts := p.starts
 	p.starts, p.closed = nil, true

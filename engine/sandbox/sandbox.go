@@ -37,6 +37,10 @@ type Policy struct {
 	// nothing of an activation: neither input nor context are among its arguments and
 	// in its environment. Where that is not possible each activation starts it.
 	Fork bool
+
+	// Store has the state after the guest's start-up kept for later processes; nil
+	// keeps it in none but this.
+	Store Store
 }
 
 // Limits bounds one sandbox. Zero fields mean the defaults.

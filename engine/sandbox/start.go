@@ -23,6 +23,9 @@ type start struct {
 	mounts   []wasi.Mount // of whom it was made for; others' have the same names
 	anew     bool         // every sandbox goes through the guest's whole start-up
 
+	store Store // of its snapshot; nil for none
+	name  string
+
 	preparing sync.Mutex
 	prepared  atomic.Pointer[preparation]
 
@@ -49,6 +52,9 @@ func newStart(program *Program, contract abi.Contract, policy Policy) *start {
 		mounts:   policy.Capabilities.Mounts,
 		anew:     policy.NoSnapshot,
 		idle:     newIdleInstances(),
+	}
+	if !s.anew {
+		s.store, s.name = policy.Store, storedName(keyOf(contract, policy))
 	}
 	if _, ok := program.module.(engine.Snapshotter); !ok {
 		s.prepared.Store(&preparation{why: errUnwanted, contract: contract})
@@ -77,6 +83,10 @@ func (s *start) first(ctx context.Context) (*preparation, error) {
 		return p, nil
 	}
 	defer s.program.hurry()
+	if p := s.recall(); p != nil {
+		s.prepared.Store(p)
+		return p, nil
+	}
 	p, guest, err := s.attempt(ctx)
 	if err != nil {
 		return nil, err
@@ -113,6 +123,7 @@ func (s *start) publish(ctx context.Context, next *preparation, guest *guest) {
 	if guest != nil && !s.shelve(ctx, guest, 0) {
 		_ = guest.Close(context.WithoutCancel(ctx))
 	}
+	s.save(next)
 }
 
 // asked is the contract by which sandboxes are asked, as far as that is known.

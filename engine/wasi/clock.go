@@ -18,8 +18,11 @@ const (
 // started is where the monotonic clocks of all systems of this process start to
 // count: at the wall-clock time of then. So what a captured guest remembers, from
 // this process or from one before it, lies in the past of every later sandbox,
-// unless the host's clock was set back between two processes.
+// unless the host's clock was set between two processes, see [Monotonic].
 var started = time.Now()
+
+// Monotonic is what the monotonic clock of a system of this process tells now.
+func Monotonic() uint64 { return uint64(started.UnixNano()) + uint64(time.Since(started)) }
 
 // clock tells one guest the time.
 type clock struct {

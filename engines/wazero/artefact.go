@@ -18,13 +18,12 @@ import (
 )
 
 // artefactForm changes with the files of an artefact and what is in them.
-const artefactForm = 7
+const artefactForm = 8
 
-// The files of an artefact.
+// The files of an artefact, beside those of the code.
 const (
-	codeFile     = "code"     // what wazero wrote, see alignCode
 	skeletonFile = "skeleton" // the module without its code
-	memoryFile   = "memory"   // its initial content
+	memoryFile   = "memory"   // its initial content, see writeImage
 	detailsFile  = "details"
 )
 
@@ -38,21 +37,28 @@ type artefact struct {
 	details
 	skeleton []byte
 	image    []rewrite.Segment
-	code     string // the path of the file
+	dir      string
 }
 
 // details is the part of an artefact that is neither code nor data.
 type details struct {
-	Source [sha256.Size]byte // of the binary as it was before it was rewritten
-	Name   string            // of the code, for a lookup with the skeleton
-	Size   int               // of the rewritten binary
-	Result rewrite.Result    // without Binary and Image
-	Fixed  string
+	Source  [sha256.Size]byte // of the binary as it was before it was rewritten
+	Name    string            // of the code, for a lookup with the skeleton
+	Size    int               // of the rewritten binary
+	Result  rewrite.Result    // without Binary and Image
+	Fixed   string
+	Imports []engine.Import
+	Exports []engine.Export
+
+	Memory int // bytes of the memory's initial content, if its file has that as it is
 }
 
 // writeArtefact compiles code, of the binary source, into an empty directory.
 func writeArtefact(ctx context.Context, dir string, source []byte, c code) error {
-	compiled, err := compileInto(ctx, filepath.Join(dir, "compiling"), c.Binary)
+	d := details{Source: sha256.Sum256(source), Size: c.size, Result: *c.Result, Fixed: c.fixed}
+	compiled, err := compileInto(ctx, filepath.Join(dir, "compiling"), c.Binary, func(m wazero.CompiledModule) {
+		d.Imports, d.Exports = importsOf(m), exportsOf(m)
+	})
 	if err != nil {
 		return err
 	}
@@ -66,36 +72,40 @@ func writeArtefact(ctx context.Context, dir string, source []byte, c code) error
 		return fmt.Errorf("make skeleton: %w", err)
 	}
 	// Only wazero knows what it would call the skeleton's code.
-	named, err := compileInto(ctx, filepath.Join(dir, "naming"), skeleton)
+	named, err := compileInto(ctx, filepath.Join(dir, "naming"), skeleton, func(wazero.CompiledModule) {})
 	if err != nil {
 		return err
 	}
-	d := details{Source: sha256.Sum256(source), Name: filepath.Base(named), Size: c.size, Result: *c.Result, Fixed: c.fixed}
+	d.Name = filepath.Base(named)
 	d.Result.Binary, d.Result.Image = nil, nil
+	if d.Memory, err = writeImage(filepath.Join(dir, memoryFile), c.Image); err != nil {
+		return fmt.Errorf("write artefact: %w", err)
+	}
 	text, err := json.Marshal(d)
 	if err != nil {
 		return fmt.Errorf("write artefact: %w", err)
 	}
 	return errors.Join(
-		os.WriteFile(filepath.Join(dir, codeFile), alignCode(written), 0o600),
+		writeCode(dir, written),
 		os.RemoveAll(filepath.Join(dir, "compiling")),
 		os.RemoveAll(filepath.Join(dir, "naming")),
 		os.WriteFile(filepath.Join(dir, skeletonFile), skeleton, 0o600),
-		os.WriteFile(filepath.Join(dir, memoryFile), encodeImage(c.Image), 0o600),
 		os.WriteFile(filepath.Join(dir, detailsFile), text, 0o600),
 	)
 }
 
 // compileInto has wazero leave the code of a binary in a new directory, and gives
-// the file.
-func compileInto(ctx context.Context, dir string, binary []byte) (file string, err error) {
+// the file. What wazero has to say of the module is there to look at meanwhile.
+func compileInto(ctx context.Context, dir string, binary []byte, look func(wazero.CompiledModule)) (file string, err error) {
 	cache, err := wazero.NewCompilationCacheWithDir(dir)
 	if err != nil {
 		return "", fmt.Errorf("open artefact directory: %w", err)
 	}
 	rt := wazero.NewRuntimeWithConfig(ctx, guestConfig(wazero.NewRuntimeConfigCompiler()).WithCompilationCache(cache))
-	_, err = rt.CompileModule(ctx, binary)
-	if err != nil {
+	m, err := rt.CompileModule(ctx, binary)
+	if err == nil {
+		look(m)
+	} else {
 		err = classifyCompile(err)
 	}
 	if err := errors.Join(err, rt.Close(ctx), cache.Close(ctx)); err != nil {
@@ -129,7 +139,7 @@ func onlyEntry(dir string) (string, error) {
 }
 
 func readArtefact(dir string) (a artefact, err error) {
-	if a.code, err = filepath.Abs(filepath.Join(dir, codeFile)); err != nil {
+	if a.dir, err = filepath.Abs(dir); err != nil {
 		return a, fmt.Errorf("find artefact: %w", err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, detailsFile))
@@ -145,6 +155,9 @@ func readArtefact(dir string) (a artefact, err error) {
 	if a.skeleton, err = os.ReadFile(filepath.Join(dir, skeletonFile)); err != nil {
 		return a, fmt.Errorf("read artefact: %w", err)
 	}
+	if a.Memory > 0 {
+		return a, nil
+	}
 	image, err := os.ReadFile(filepath.Join(dir, memoryFile))
 	if err != nil {
 		return a, fmt.Errorf("read artefact: %w", err)
@@ -153,11 +166,37 @@ func readArtefact(dir string) (a artefact, err error) {
 	return a, err
 }
 
+// contents are what memories start with, nil if the image tells.
+func (a artefact) contents(r *Runtime) (*contents, error) {
+	if a.Memory == 0 {
+		return nil, nil
+	}
+	return r.openContents(filepath.Join(a.dir, memoryFile), a.Memory, a.Result.MemoryMin)
+}
+
 // prepared is what compiling works with, made without the rewriter.
 func (a artefact) prepared() code {
 	result := a.Result
 	result.Binary, result.Image = a.skeleton, a.image
-	return code{Result: &result, fixed: a.Fixed, size: a.Size}
+	return code{Result: &result, fixed: a.Fixed, size: a.Size, seen: &a.details}
+}
+
+// writeImage writes a memory's initial content. It gives the size of what is in the
+// file as it is, for slots to map: where it begins with the memory and has no great
+// gaps.
+func writeImage(file string, image []rewrite.Segment) (plain int, err error) {
+	text := encodeImage(image)
+	joined, err := decodeImage(text)
+	if err != nil {
+		return 0, err
+	}
+	if len(joined) == 1 && joined[0].Offset == 0 {
+		plain = contentEnd(joined[0].Data)
+	}
+	if plain > 0 {
+		text = joined[0].Data[:plain]
+	}
+	return plain, os.WriteFile(file, text, 0o600)
 }
 
 // joinGap is how many zeros between two segments cost less than a segment more.
@@ -165,7 +204,7 @@ const joinGap = 64 << 10
 
 // encodeImage writes offset, size and bytes of each segment, neighbours as one:
 // what a Go toolchain makes has tens of thousands. The first begins where the
-// memory does if it can, and is the image as it is if it is the only one.
+// memory does if it can.
 func encodeImage(image []rewrite.Segment) []byte {
 	var out []byte
 	end, size := uint64(0), 0 // of the last segment in memory; where its size is in out

@@ -17,7 +17,8 @@ type code struct {
 	// size is that of the rewritten binary, which Binary need not be.
 	size int
 
-	parts *parts // nil where Binary is all of it
+	parts *parts   // nil where Binary is all of it
+	seen  *details // of an artefact; nil where wazero is asked
 }
 
 // prepare rewrites a binary: with a guard, with bounded tables, and such that

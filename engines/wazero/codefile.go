@@ -8,36 +8,33 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 )
-
-// codePage is what machine code begins at a multiple of in its file: the largest
-// page of the systems that there are.
-const codePage = 64 << 10
 
 // mappedCodeBytes is from where on machine code is mapped rather than read. Below
 // it costs no more than the kernel's bookkeeping of a mapping.
 const mappedCodeBytes = 256 << 10
 
-// codeFooter ends a code file.
-type codeFooter struct {
-	Head uint64 // bytes before the zeros that the code is moved by
-	Code uint64 // bytes after them that are machine code
-}
+// The files of what wazero wrote. Machine code has one of its own, which can be
+// mapped, and which wazero compares with its checksum when it loads it.
+const (
+	machineFile = "machine"
+	codeFile    = "code" // what stands before and after that, then how long the first is
+)
 
-const footerBytes = 16
+const footerBytes = 8
 
-// alignCode gives what wazero wrote the form of a code file, whose machine code
-// can be mapped: moved to a page's begin.
-func alignCode(written []byte) []byte {
+// writeCode writes what wazero wrote as the files of an artefact.
+func writeCode(dir string, written []byte) error {
 	from, to := findCode(written)
-	out := bytes.Clone(written[:from])
-	out = append(out, make([]byte, aligned(int64(from))-int64(from))...)
-	out = append(out, written[from:]...)
-	footer, _ := binary.Append(out, binary.LittleEndian, codeFooter{Head: uint64(from), Code: uint64(to - from)})
-	return footer
+	around := slices.Concat(written[:from], written[to:])
+	around = binary.LittleEndian.AppendUint64(around, uint64(from))
+	return errors.Join(
+		os.WriteFile(filepath.Join(dir, machineFile), written[from:to], 0o600),
+		os.WriteFile(filepath.Join(dir, codeFile), around, 0o600),
+	)
 }
-
-func aligned(n int64) int64 { return (n + codePage - 1) / codePage * codePage }
 
 // findCode tells where machine code is in what wazero wrote. It follows wazero's
 // form and believes what it finds if the checksum does that comes after it; else
@@ -69,83 +66,84 @@ func findCode(written []byte) (from, to int) {
 	return from, from + int(size)
 }
 
-// codeReader reads what wazero wrote from a code file. A reader that asks for all
+// codeReader reads what wazero wrote from an artefact. A reader that asks for all
 // machine code at once gets it mapped over the memory that it offers.
 type codeReader struct {
-	io.Reader
-	file *os.File
+	around  []byte // still to come
+	from    int    // bytes of that before machine code
+	machine machineCode
 }
 
-// newCodeReader takes the file over.
-func newCodeReader(f *os.File) (_ *codeReader, err error) {
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-		}
-	}()
-	info, err := f.Stat()
+func newCodeReader(dir string) (*codeReader, error) {
+	around, err := os.ReadFile(filepath.Join(dir, codeFile))
 	if err != nil {
 		return nil, fmt.Errorf("read code: %w", err)
 	}
-	size := info.Size() - footerBytes
-	var footer codeFooter
-	if err := binary.Read(io.NewSectionReader(f, size, footerBytes), binary.LittleEndian, &footer); err != nil {
-		return nil, fmt.Errorf("read code: %w", err)
-	}
-	head, code := int64(footer.Head), int64(footer.Code)
-	start := aligned(head)
-	if head < 0 || head > size || start < head || start > size || code < 0 || code > size-start {
+	size := len(around) - footerBytes
+	if size < 0 || binary.LittleEndian.Uint64(around[size:]) > uint64(size) {
 		return nil, errors.New("read code: the file is damaged")
 	}
-	before := make([]byte, head)
-	after := make([]byte, size-start-code)
-	if _, err := f.ReadAt(before, 0); err != nil {
+	from := binary.LittleEndian.Uint64(around[size:])
+	f, err := os.Open(filepath.Join(dir, machineFile))
+	if err != nil {
 		return nil, fmt.Errorf("read code: %w", err)
 	}
-	if _, err := f.ReadAt(after, start+code); err != nil {
-		return nil, fmt.Errorf("read code: %w", err)
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read code: %w", err), f.Close())
 	}
-	middle := &machineCode{SectionReader: io.NewSectionReader(f, start, code), file: f, offset: start}
-	return &codeReader{io.MultiReader(bytes.NewReader(before), middle, bytes.NewReader(after)), f}, nil
+	return &codeReader{around: around[:size], from: int(from), machine: machineCode{f, info.Size(), info.Size()}}, nil
 }
 
-func (r *codeReader) Close() error { return r.file.Close() }
+// Read is called thousands of times, for a few bytes each.
+func (r *codeReader) Read(p []byte) (int, error) {
+	switch {
+	case r.from > 0:
+		n := copy(p, r.around[:r.from])
+		r.around, r.from = r.around[n:], r.from-n
+		return n, nil
+	case r.machine.left > 0:
+		return r.machine.read(p)
+	case len(r.around) == 0 && len(p) > 0:
+		return 0, io.EOF
+	}
+	n := copy(p, r.around)
+	r.around = r.around[n:]
+	return n, nil
+}
 
-// machineCode is the part of a code file that can be mapped.
+func (r *codeReader) Close() error { return r.machine.Close() }
+
+// machineCode is a file that can be mapped.
 type machineCode struct {
-	*io.SectionReader
-	file   *os.File
-	offset int64
+	*os.File
+	size, left int64 // bytes, and those still to come
 }
 
-// Read maps the code if p has room for all of it. It is as if it were read: where
-// that cannot be, because p is not where a mapping can begin or the file lies
-// where none may be executed, it is.
-func (m *machineCode) Read(p []byte) (int, error) {
-	size := m.Size()
-	at, _ := m.Seek(0, io.SeekCurrent)
-	if at != 0 || size < mappedCodeBytes || int64(len(p)) < size || mapCode(p[:size], m.file, m.offset) != nil {
-		return m.SectionReader.Read(p)
+// read maps the code if p has room for all of it. It is as if it were read: where
+// that cannot be, because p is not where a mapping can begin or the file lies where
+// none may be executed, it is.
+func (m *machineCode) read(p []byte) (n int, err error) {
+	whole := m.left == m.size && int64(len(p)) >= m.size
+	if whole && m.size >= mappedCodeBytes && mapCode(p[:m.size], m.File) == nil {
+		m.left = 0
+		return int(m.size), nil
 	}
-	_, err := m.Seek(size, io.SeekStart)
-	return int(size), err
+	n, err = m.File.Read(p[:min(int64(len(p)), m.left)])
+	m.left -= int64(n)
+	return n, err
 }
 
 // restoreCode writes what wazero wrote to a new file.
-func restoreCode(code, to string) (err error) {
-	f, err := os.Open(code)
+func restoreCode(dir, to string) (err error) {
+	r, err := newCodeReader(dir)
 	if err != nil {
 		return err
 	}
-	r, err := newCodeReader(f)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return errors.Join(err, r.Close())
 	}
 	_, err = io.Copy(out, r)
-	return errors.Join(err, out.Close())
+	return errors.Join(err, out.Close(), r.Close())
 }

@@ -1,6 +1,7 @@
 package wazero
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -39,12 +40,12 @@ func TestLoadMapsCode(t *testing.T) {
 	dir := precompiled(t, c, large())
 	m, err := c.Load(t.Context(), nil, dir)
 	require.NoError(t, err)
-	code, err := os.Stat(filepath.Join(dir, codeFile))
+	code, err := os.Stat(filepath.Join(dir, machineFile))
 	require.NoError(t, err)
-	require.Greater(t, code.Size(), int64(mappedCodeBytes+codePage))
+	require.Greater(t, code.Size(), int64(mappedCodeBytes))
 	maps, err := os.ReadFile("/proc/self/maps")
 	require.NoError(t, err)
-	require.Regexp(t, `r-xp .* `+filepath.Join(dir, codeFile), string(maps))
+	require.Regexp(t, `r-xp .* `+filepath.Join(dir, machineFile), string(maps))
 	require.NoError(t, os.RemoveAll(dir), "as eviction does")
 	require.EqualValues(t, 9, result(t, m))
 }
@@ -66,7 +67,7 @@ func TestLoadCopiesCodeIfTold(t *testing.T) {
 	}
 	require.EqualValues(t, 9, result(t, m))
 
-	require.NoError(t, os.Remove(filepath.Join(dir, codeFile)))
+	require.NoError(t, os.Remove(filepath.Join(dir, machineFile)))
 	_, err = c.Load(t.Context(), nil, dir)
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
@@ -76,33 +77,59 @@ func TestInterposeLeavesAloneWhatItDoesNotKnow(t *testing.T) {
 	for name, cache := range map[string]wazero.CompilationCache{
 		"another type":  struct{ wazero.CompilationCache }{},
 		"another field": &struct{ wazero.CompilationCache }{},
-		"no directory":  wazero.NewCompilationCache(),
 		"another method": &struct {
 			wazero.CompilationCache
 			fileCache interface{ Evict() }
 		}{},
 	} {
-		require.False(t, interpose(cache), name)
+		require.Nil(t, interpose(cache), name)
 	}
 }
 
 func TestCodeReaderRefusesWhatIsCutOff(t *testing.T) {
 	t.Parallel()
 	c := newTestCompiler(t)
-	whole, err := os.ReadFile(filepath.Join(precompiled(t, c, seven), codeFile))
+	dir := precompiled(t, c, seven)
+	whole, err := os.ReadFile(filepath.Join(dir, codeFile))
 	require.NoError(t, err)
 	for n := range footerBytes {
-		_, err := readBack(t, whole[:n])
+		require.NoError(t, os.WriteFile(filepath.Join(dir, codeFile), whole[:n], 0o600))
+		_, err := readBack(dir)
 		require.Error(t, err, "of a file of %d bytes", n)
 	}
 }
 
-func readBack(t *testing.T, text []byte) ([]byte, error) {
-	path := filepath.Join(t.TempDir(), codeFile)
-	require.NoError(t, os.WriteFile(path, text, 0o600))
-	f, err := os.Open(path)
-	require.NoError(t, err)
-	r, err := newCodeReader(f)
+// TestLoadComparesMachineCode holds wazero to what the artefact cache leaves to it.
+func TestLoadComparesMachineCode(t *testing.T) {
+	t.Parallel()
+	for name, copied := range map[string]bool{"mapped": false, "copied": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := NewCompiler(t.Context(), engine.Config{CopyCode: copied})
+			require.NoError(t, err)
+			defer c.Close(t.Context())
+			dir := precompiled(t, c, seven)
+			path := filepath.Join(dir, machineFile)
+			whole, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.True(t, c.Compares(machineFile))
+			for at := range whole {
+				damaged := bytes.Clone(whole)
+				damaged[at] ^= 1 << (at % 8)
+				require.NoError(t, os.WriteFile(path, damaged, 0o600))
+				_, err = c.Load(t.Context(), nil, dir)
+				require.ErrorContains(t, err, "checksum", "with byte %d damaged", at)
+			}
+			require.NoError(t, os.WriteFile(path, whole, 0o600))
+			m, err := c.Load(t.Context(), nil, dir)
+			require.NoError(t, err)
+			require.EqualValues(t, 7, result(t, m))
+		})
+	}
+}
+
+func readBack(dir string) ([]byte, error) {
+	r, err := newCodeReader(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -117,9 +144,12 @@ func FuzzCodeFile(f *testing.F) {
 	f.Add([]byte("WAZEVO"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, text []byte) {
-		got, err := readBack(t, alignCode(text))
+		dir := t.TempDir()
+		require.NoError(t, writeCode(dir, text))
+		got, err := readBack(dir)
 		require.NoError(t, err)
 		require.Equal(t, string(text), string(got))
-		_, _ = readBack(t, text)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, codeFile), text, 0o600))
+		_, _ = readBack(dir)
 	})
 }

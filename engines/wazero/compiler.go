@@ -17,11 +17,10 @@ import (
 // Compiler implements [engine.Precompiler]: it turns modules into machine code
 // before they run.
 //
-// wazero reads and writes machine code only as files in a directory that a
-// runtime is made with, under names of its own. So modules that come from an
-// artefact live in a second runtime, whose directory holds a link to the machine
-// code for just as long as it is being loaded; modules compiled directly never
-// touch the disk.
+// wazero reads and writes machine code only where a cache that a runtime is made with
+// keeps it, under names of its own. So modules that come from an artefact live in a
+// second runtime, in whose cache the machine code is for just as long as it is being
+// loaded; modules compiled directly never touch the disk.
 type Compiler struct {
 	*Runtime
 	loader      *lazy[*loader]
@@ -55,6 +54,9 @@ func cpuFeatures() []byte {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%+v %+v", cpu.X86, cpu.ARM64))
 	return sum[:8]
 }
+
+// Compares knows that wazero has a checksum of machine code.
+func (c *Compiler) Compares(file string) bool { return file == machineFile }
 
 // Precompile compiles on this goroutine, as Compile does.
 func (c *Compiler) Precompile(ctx context.Context, binary []byte, dir string) (err error) {

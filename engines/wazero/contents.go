@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 )
@@ -60,6 +61,79 @@ func newContents(bytes []byte, dirty dirtyFinder) (*contents, error) {
 	}
 	c.file, c.bytes = file, file.view()[:end]
 	return c, nil
+}
+
+// openContents gives those of a file that nobody changes, and whose last byte is not
+// zero. They are mapped from there if they are many and that is wanted and possible.
+func openContents(path string, dirty dirtyFinder, mapped bool) (*contents, error) {
+	if mapped {
+		file, size, err := openImageFile(path)
+		if err == nil && size > copiedBytes {
+			return &contents{bytes: file.view()[:size], file: file, dirty: dirty}, nil
+		}
+		if err == nil {
+			file.close()
+		}
+	}
+	bytes, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read memory image: %w", err)
+	}
+	return newContents(bytes, dirty)
+}
+
+// writeTo writes the contents to a new file, without the pages of zeros.
+func (c *contents) writeTo(path string) error {
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	var from io.ReaderAt = bytes.NewReader(c.bytes)
+	if c.file != nil {
+		from = c.file
+	}
+	err = errors.Join(out.Truncate(c.size()), copyWritten(out, io.NewSectionReader(from, 0, c.size())))
+	return errors.Join(err, out.Close())
+}
+
+// copyWritten copies what is not zeros.
+func copyWritten(to io.WriterAt, from *io.SectionReader) error {
+	buf := make([]byte, 64*sparseBytes)
+	for at := int64(0); at < from.Size(); at += int64(len(buf)) {
+		part := buf[:min(int64(len(buf)), from.Size()-at)]
+		if _, err := from.ReadAt(part, at); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		for from, end := nextWritten(part, 0); from < end; from, end = nextWritten(part, end) {
+			if _, err := to.WriteAt(part[from:end], at+int64(from)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sparseBytes is the unit in which zeros are left out of an image.
+const sparseBytes = 4096
+
+// nextWritten gives the next pages, at or after one, that are not zeros.
+func nextWritten(contents []byte, at int) (from, to int) {
+	for from = at; from < len(contents) && isZero(pageAt(contents, from)); {
+		from += sparseBytes
+	}
+	for to = from; to < len(contents) && !isZero(pageAt(contents, to)); {
+		to += sparseBytes
+	}
+	return min(from, len(contents)), min(to, len(contents))
+}
+
+func pageAt(contents []byte, from int) []byte {
+	return contents[from:min(from+sparseBytes, len(contents))]
+}
+
+func isZero(page []byte) bool {
+	var zeros [sparseBytes]byte
+	return bytes.Equal(page, zeros[:len(page)])
 }
 
 // contentEnd is where the zeros at the end of b begin.

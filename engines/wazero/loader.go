@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 
 	"github.com/tetratelabs/wazero"
@@ -19,16 +20,24 @@ import (
 // loader is the runtime of modules that come from artefacts.
 type loader struct {
 	*Runtime
-	cache wazero.CompilationCache
-	temp  *tempDir // removed by Close
-	dir   string   // below it, where wazero looks code up
-
-	mapped bool // wazero reads through mappingCache
+	cache  wazero.CompilationCache
+	offers offers
+	temp   *tempDir // where copies are, removed by Close; nil where code is mapped
 
 	// loading has a lock for each artefact, or for several that share one.
 	// wazero publishes a module that it loads before its entry points are made:
 	// whoever gets it from a second load at the same time may jump nowhere.
 	loading [64]sync.Mutex
+}
+
+// offers are what wazero finds under the names of code.
+type offers interface {
+	// offer has a name lead to the code of the artefact in a directory.
+	offer(name, dir string) error
+
+	// withdraw tells whether the name still led there: wazero puts what it compiled
+	// in the place of what it looked for.
+	withdraw(name string) bool
 }
 
 // lazy is a runtime that is made at its first use: most processes that only
@@ -61,66 +70,111 @@ func (l *lazy[R]) close(ctx context.Context) error {
 }
 
 func newLoader(ctx context.Context, config engine.Config) (_ *loader, err error) {
-	root, err := newTempDir(os.TempDir())
-	if err != nil {
-		return nil, fmt.Errorf("make directory for loading artefacts: %w", err)
-	}
+	l := &loader{}
 	defer func() {
 		if err != nil {
-			_ = root.remove()
+			err = errors.Join(err, l.temp.remove())
 		}
 	}()
-	cache, err := wazero.NewCompilationCacheWithDir(root.path)
-	if err != nil {
-		return nil, fmt.Errorf("open directory for loading artefacts: %w", err)
+	if err := l.openCache(config); err != nil {
+		return nil, err
 	}
-	dir, err := onlyEntry(root.path)
+	l.Runtime, err = newRuntime(ctx, config, "compiler", wazero.NewRuntimeConfigCompiler().WithCompilationCache(l.cache))
 	if err != nil {
 		return nil, err
 	}
-	mapped := !config.CopyCode && interpose(cache)
-	rt, err := newRuntime(ctx, config, "compiler", wazero.NewRuntimeConfigCompiler().WithCompilationCache(cache))
-	if err != nil {
-		return nil, err
+	return l, nil
+}
+
+// openCache has wazero look where code is mapped from, or else in a directory.
+func (l *loader) openCache(config engine.Config) (err error) {
+	if !config.CopyCode {
+		l.cache = wazero.NewCompilationCache()
+		if mapping := interpose(l.cache); mapping != nil {
+			l.offers = mapping
+			return nil
+		}
 	}
-	return &loader{Runtime: rt, cache: cache, temp: root, dir: dir, mapped: mapped}, nil
+	if l.temp, err = newTempDir(os.TempDir()); err != nil {
+		return fmt.Errorf("make directory for loading artefacts: %w", err)
+	}
+	if l.cache, err = wazero.NewCompilationCacheWithDir(l.temp.path); err != nil {
+		return fmt.Errorf("open directory for loading artefacts: %w", err)
+	}
+	dir, err := onlyEntry(l.temp.path)
+	if err != nil {
+		return err
+	}
+	l.offers = &copies{dir: dir, made: map[string]fs.FileInfo{}}
+	return nil
 }
 
 // load offers the code of an artefact where wazero looks for it, and has wazero
 // compile the skeleton, which then only reads the code.
 func (l *loader) load(ctx context.Context, a artefact) (engine.Module, error) {
-	offer := filepath.Join(l.dir, a.Name)
-	mu := &l.loading[crc32.ChecksumIEEE([]byte(offer))%uint32(len(l.loading))]
+	mu := &l.loading[crc32.ChecksumIEEE([]byte(a.Name))%uint32(len(l.loading))]
 	mu.Lock()
 	defer mu.Unlock()
-	defer os.Remove(offer)
-	before, err := l.offer(a.code, offer)
-	if err != nil {
+	if err := l.offers.offer(a.Name, a.dir); err != nil {
 		return nil, fmt.Errorf("offer artefact: %w", err)
 	}
-	m, err := l.compile(neverCompile(ctx), a.prepared())
+	m, err := l.compileMapped(neverCompile(ctx), a.prepared())
+	untouched := l.offers.withdraw(a.Name)
 	if err != nil {
 		return nil, fmt.Errorf("load artefact: %v", err) //nolint:errorlint // not to be taken for the binary's fault
 	}
-	// wazero puts what it compiled in the place of what it looked for.
-	if after, err := os.Lstat(offer); err != nil || !os.SameFile(before, after) {
+	if !untouched {
 		return nil, errors.Join(errCompiled, m.Close(ctx))
 	}
+	contents, err := a.contents(l.Runtime)
+	if err != nil {
+		return nil, errors.Join(err, m.Close(ctx))
+	}
+	m.startWith(contents)
 	return m, nil
 }
 
-// offer leaves a link to a code file, or its content as wazero reads it alone.
-func (l *loader) offer(code, at string) (fs.FileInfo, error) {
-	var err error
-	if l.mapped {
-		err = os.Symlink(code, at)
-	} else {
-		err = restoreCode(code, at)
+// compileMapped has machine code that the disk does not give end in an error: wazero
+// looks at all of it here for its checksum.
+func (l *loader) compileMapped(ctx context.Context, c code) (*module, error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	return l.compile(ctx, c)
+}
+
+// copies are files with code as wazero reads it alone, in the directory where it looks.
+type copies struct {
+	dir string
+
+	mu   sync.Mutex
+	made map[string]fs.FileInfo
+}
+
+func (c *copies) offer(name, dir string) error {
+	at := filepath.Join(c.dir, name)
+	if err := restoreCode(dir, at); err != nil {
+		_ = os.Remove(at)
+		return err
 	}
+	info, err := os.Lstat(at)
 	if err != nil {
-		return nil, err
+		_ = os.Remove(at)
+		return err
 	}
-	return os.Lstat(at)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.made[name] = info
+	return nil
+}
+
+func (c *copies) withdraw(name string) bool {
+	at := filepath.Join(c.dir, name)
+	after, err := os.Lstat(at)
+	_ = os.Remove(at)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.made[name]
+	delete(c.made, name)
+	return err == nil && os.SameFile(before, after)
 }
 
 var (

@@ -1,7 +1,6 @@
 package wazero
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"unsafe"
@@ -34,9 +33,6 @@ type imageFile struct {
 	data []byte // all of it, read-only
 }
 
-// sparseBytes is the unit in which zeros are left out of an image.
-const sparseBytes = 4096
-
 // newImageFile copies contents into memory that can only be read from then on.
 func newImageFile(contents []byte) (_ *imageFile, err error) {
 	fd, err := unix.MemfdCreate("wasmwhisk-image", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
@@ -56,6 +52,27 @@ func newImageFile(contents []byte) (_ *imageFile, err error) {
 	return f, err
 }
 
+// openImageFile gives the contents of a file that nobody changes, and how many bytes
+// they are. It may be removed then.
+func openImageFile(path string) (_ *imageFile, size int, err error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	f := &imageFile{fd: fd}
+	defer func() {
+		if err != nil {
+			f.close()
+		}
+	}()
+	var info unix.Stat_t
+	if err := unix.Fstat(fd, &info); err != nil {
+		return nil, 0, err
+	}
+	f.data, err = unix.Mmap(fd, 0, roundUp(int(info.Size)), unix.PROT_READ, unix.MAP_SHARED)
+	return f, int(info.Size), err
+}
+
 // write leaves pages of zeros out: they take no RAM then.
 func (f *imageFile) write(contents []byte) error {
 	if err := unix.Ftruncate(f.fd, int64(roundUp(len(contents)))); err != nil {
@@ -73,32 +90,16 @@ func (f *imageFile) write(contents []byte) error {
 	return err
 }
 
-// nextWritten gives the next pages, at or after one, that are not zeros.
-func nextWritten(contents []byte, at int) (from, to int) {
-	for from = at; from < len(contents) && isZero(pageAt(contents, from)); {
-		from += sparseBytes
-	}
-	for to = from; to < len(contents) && !isZero(pageAt(contents, to)); {
-		to += sparseBytes
-	}
-	return min(from, len(contents)), min(to, len(contents))
-}
-
-func pageAt(contents []byte, from int) []byte {
-	return contents[from:min(from+sparseBytes, len(contents))]
-}
-
-func isZero(page []byte) bool {
-	var zeros [sparseBytes]byte
-	return bytes.Equal(page, zeros[:len(page)])
-}
-
 func roundUp(n int) int {
 	page := os.Getpagesize()
 	return (n + page - 1) / page * page
 }
 
 func (f *imageFile) view() []byte { return f.data }
+
+// ReadAt leaves pages alone that nobody has read: a file that is mapped gets one for each
+// that is.
+func (f *imageFile) ReadAt(p []byte, at int64) (int, error) { return unix.Pread(f.fd, p, at) }
 
 // mapInto lays the contents over the start of a reservation. What is written
 // there goes to pages of its own.
@@ -119,11 +120,10 @@ func (f *imageFile) close() {
 	_ = unix.Close(f.fd)
 }
 
-// mapCode has a part of a file take the place of code, which a whole mapping
-// begins with. The page tables are filled at once; a guest would fault its way
+// mapCode has a file take the place of code, which a whole mapping begins with. The page tables are filled at once; a guest would fault its way
 // through them. Where files must not be executed nothing happens but the error.
-func mapCode(code []byte, f *os.File, offset int64) error {
-	_, err := unix.MmapPtr(int(f.Fd()), offset, unsafe.Pointer(unsafe.SliceData(code)), uintptr(len(code)),
+func mapCode(code []byte, f *os.File) error {
+	_, err := unix.MmapPtr(int(f.Fd()), 0, unsafe.Pointer(unsafe.SliceData(code)), uintptr(len(code)),
 		unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_POPULATE)
 	if err != nil {
 		return fmt.Errorf("map machine code: %w", err)

@@ -24,11 +24,15 @@ func discard(b []byte) error {
 type imageFile struct{}
 
 func newImageFile([]byte) (*imageFile, error) { return nil, errors.ErrUnsupported }
-func (*imageFile) view() []byte               { return nil }
-func (*imageFile) mapInto([]byte) error       { return errors.ErrUnsupported }
-func (*imageFile) close()                     {}
+func openImageFile(string) (*imageFile, int, error) {
+	return nil, 0, errors.ErrUnsupported
+}
+func (*imageFile) ReadAt([]byte, int64) (int, error) { return 0, errors.ErrUnsupported }
+func (*imageFile) view() []byte                      { return nil }
+func (*imageFile) mapInto([]byte) error              { return errors.ErrUnsupported }
+func (*imageFile) close()                            {}
 
-func mapCode([]byte, *os.File, int64) error { return errors.ErrUnsupported }
+func mapCode([]byte, *os.File) error { return errors.ErrUnsupported }
 
 // dirtyFinder finds nothing here.
 type dirtyFinder struct{ scratch *sync.Pool }

@@ -52,16 +52,19 @@ func newModule(r *Runtime, compiled wazero.CompiledModule, c code) *module {
 		runtime:  r,
 		compiled: compiled,
 		code:     c,
-		imports:  importsOf(compiled),
-		exports:  exportsOf(compiled),
 		size:     r.codeBytes(c) + engine.PageSize,
 
 		parts: c.parts,
 	}
+	if c.seen != nil {
+		m.imports, m.exports = c.seen.Imports, c.seen.Exports
+	} else {
+		m.imports, m.exports = importsOf(compiled), exportsOf(compiled)
+	}
 	m.exportsMemory = slices.ContainsFunc(m.exports, func(e engine.Export) bool { return e.Type == nil })
 	result := *c.Result
 	result.Binary, result.Image = nil, nil
-	m.code.Result, m.code.parts = &result, nil
+	m.code.Result, m.code.parts, m.code.seen = &result, nil, nil
 	if !c.HasMemory {
 		return m
 	}
@@ -72,6 +75,17 @@ func newModule(r *Runtime, compiled wazero.CompiledModule, c code) *module {
 		return r.newContents(c.image())
 	})}
 	return m
+}
+
+// startWith has memories start with contents, unless they are nil, rather than the
+// module's image.
+func (m *module) startWith(c *contents) {
+	if c == nil {
+		return
+	}
+	m.size += c.size()
+	m.initial.memories = newMemories(m.runtime.budget, nil)
+	m.initial.memories.contents = c
 }
 
 func importsOf(compiled wazero.CompiledModule) []engine.Import {
@@ -218,15 +232,23 @@ func (m *module) Capture(inst engine.Instance) (engine.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.size = taken.size()
-	if err := m.runtime.states.Charge(&s.share, int(s.size)); err != nil {
-		taken.close()
+	if err := s.holds(taken, uint32(i.memory.size/engine.PageSize)); err != nil {
 		return nil, fmt.Errorf("%w: %w", engine.ErrNotCapturable, err)
 	}
-	s.state.memories = newMemories(m.runtime.budget, nil)
-	s.state.memories.contents = taken
-	s.state.pages = uint32(i.memory.size / engine.PageSize)
 	return s, nil
+}
+
+// holds has memories of so many pages start with contents, if there is room for those.
+func (s *snapshot) holds(taken *contents, pages uint32) error {
+	r := s.module.runtime
+	s.size = taken.size()
+	if err := r.states.Charge(&s.share, int(s.size)); err != nil {
+		taken.close()
+		return err
+	}
+	s.state.pages, s.state.memories = pages, newMemories(r.budget, nil)
+	s.state.memories.contents = taken
+	return nil
 }
 
 var errNotAdopted = errors.New("the instance stays with what it started from")

@@ -50,8 +50,11 @@ func sweep(dir string) {
 }
 
 // remove takes the directory away before it lets go of the lock. It may be called
-// twice.
+// twice, and of nil.
 func (t *tempDir) remove() error {
+	if t == nil {
+		return nil
+	}
 	defer t.lock.Close()
 	return os.RemoveAll(t.path)
 }

@@ -80,7 +80,7 @@ func left(t *testing.T, dir string) []os.DirEntry {
 func TestLoaderRemovesItsTempDir(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	c, err := NewCompiler(t.Context(), engine.Config{})
+	c, err := NewCompiler(t.Context(), engine.Config{CopyCode: true})
 	require.NoError(t, err)
 	_, err = c.loader.get()
 	require.NoError(t, err)

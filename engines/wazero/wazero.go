@@ -125,6 +125,24 @@ func (r *Runtime) newContents(bytes []byte) (*contents, error) {
 	return c, err
 }
 
+// openContents gives the contents of a file that has so many bytes, for memories of
+// so many pages. The file may be removed then.
+func (r *Runtime) openContents(path string, bytes int, pages uint32) (*contents, error) {
+	if bytes < 0 || int64(bytes) > int64(pages)*engine.PageSize {
+		return nil, fmt.Errorf("open memory image: %d bytes are not for %d pages", bytes, pages)
+	}
+	c, err := openContents(path, r.dirty, !r.config.CopyCode)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.bytes) != bytes {
+		c.close()
+		return nil, fmt.Errorf("open memory image: %d bytes, want %d", len(c.bytes), bytes)
+	}
+	c.checked = r.config.CheckResets
+	return c, nil
+}
+
 func (r *Runtime) Close(ctx context.Context) error {
 	r.dirty.close()
 	return r.runtime.Close(ctx)

@@ -29,6 +29,12 @@ type Uploads interface {
 	Remember(action precompile.Action)
 }
 
+// Deriving is implemented by [Modules] that keep what is made of a module. A
+// *precompile.Cache does.
+type Deriving interface {
+	Derived(action precompile.Action) *precompile.Derived
+}
+
 // Config is what a [Maker] is made with. Pool and Modules are required, unless
 // there are workers.
 type Config struct {
@@ -148,7 +154,7 @@ func (m *Maker) prepare(ctx context.Context, req Request, taken precompile.Actio
 	if a.granted, err = m.grant(req.Wishes, ownerOf(req.Namespace, req.ID)); err != nil {
 		return nil, err
 	}
-	a.runner, err = sandbox.New(a.module.Program(), m.hostFuncs, m.policy(req, taken.Manifest, a.granted))
+	a.runner, err = sandbox.New(a.module.Program(), m.hostFuncs, m.policy(req, taken, a.granted))
 	return a, err
 }
 
@@ -156,14 +162,15 @@ func (m *Maker) prepare(ctx context.Context, req Request, taken precompile.Actio
 func (m *Maker) module(ctx context.Context, code string, taken precompile.Action, trial *Trial) (*pool.Ref, error) {
 	defer since(time.Now(), &trial.Module)
 	origin := make(chan precompile.Origin, 1)
-	ref, err := m.config.Pool.Get(ctx, pool.Key(taken.Hash), func(ctx context.Context) (engine.Module, error) {
+	load := func(ctx context.Context) (engine.Module, error) {
 		module, from, err := m.config.Modules.Module(ctx, taken)
 		if errors.Is(err, precompile.ErrBinaryNeeded) {
 			module, from, err = m.unpacked(ctx, code, taken)
 		}
 		origin <- from
 		return module, err
-	})
+	}
+	ref, err := m.config.Pool.Get(ctx, pool.Key(taken.Hash), load)
 	trial.Source = sourceOf(origin)
 	return ref, err
 }
@@ -204,10 +211,10 @@ func sourceOf(origin <-chan precompile.Origin) Source {
 
 // policy confines the action. Its wish has the last word on its contract, and
 // its own environment on that of all.
-func (m *Maker) policy(req Request, manifest precompile.Manifest, granted sandbox.Capabilities) sandbox.Policy {
+func (m *Maker) policy(req Request, taken precompile.Action, granted sandbox.Capabilities) sandbox.Policy {
 	contract := req.Wishes.ABI
 	if contract == "" {
-		contract = manifest.ABI
+		contract = taken.Manifest.ABI
 	}
 	return sandbox.Policy{
 		Contract:     contract,
@@ -216,7 +223,18 @@ func (m *Maker) policy(req Request, manifest precompile.Manifest, granted sandbo
 		Env:          mergeEnv(m.config.Env, req.Env),
 		NoSnapshot:   req.Wishes.NoSnapshot,
 		Fork:         m.config.Fork && req.Wishes.Fork,
+		Store:        m.store(taken),
 	}
+}
+
+// store is where what comes of the module's start-up is kept, nil for nowhere.
+func (m *Maker) store(taken precompile.Action) sandbox.Store {
+	if known, ok := m.config.Modules.(Deriving); ok {
+		if derived := known.Derived(taken); derived != nil {
+			return derived
+		}
+	}
+	return nil
 }
 
 // mergeEnv is base with what over says otherwise.

@@ -41,9 +41,9 @@ func newPrecompileCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "precompile FILE.wasm...",
 		Short: "Check modules and pack them for wsk",
-		Long: `precompile checks that modules run here, compiles them into the artefact cache,
-so that their first /init only has to load them, and writes for each FILE.wasm a
-FILE.zip beside it that wsk can upload. (wsk damages a bare .wasm.) The cache is
+		Long: `precompile checks that modules run here, compiles them into the artefact cache and
+starts them once, so that their first /init only has to load what came of that, and
+writes for each FILE.wasm a FILE.zip beside it that wsk can upload. (wsk damages a bare .wasm.) The cache is
 below --state-dir; a server with the same state directory and engine uses it.`,
 		Args: func(_ *cobra.Command, args []string) error { return f.check(args) },
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -234,26 +234,42 @@ func (p *packer) compile(ctx context.Context, action precompile.Action, manifest
 	if err != nil {
 		return err
 	}
-	defer func() { _ = module.Close(ctx) }()
+	program := sandbox.NewProgram(module)
+	defer func() { _ = program.Close(ctx) }()
 	report.CompileMS = float64(time.Since(began).Microseconds()) / 1000
 	report.Origin = origin
 	report.Capabilities = needed(module.Imports())
-	report.Contract, err = contract(module, manifest)
+	report.Contract, err = p.start(ctx, program, action, manifest)
 	return err
 }
 
-func contract(module engine.Module, manifest precompile.Manifest) (abi.Name, error) {
+// startPatience is how long a guest may take to start for nobody.
+const startPatience = 10 * time.Second
+
+// start gives the contract of a program, and leaves its state after the start-up with
+// the artefact. A guest that cannot start yet may be one that misses its environment.
+func (p *packer) start(ctx context.Context, program *sandbox.Program, action precompile.Action, manifest precompile.Manifest) (abi.Name, error) {
 	client, err := host.NewClient(host.Policy{})
 	if err != nil {
 		return "", err
 	}
 	defer client.Close()
-	t, err := sandbox.New(sandbox.NewProgram(module), sandbox.HostFuncs(), sandbox.Policy{
-		Contract:     manifest.ABI,
-		Capabilities: sandbox.Capabilities{HTTP: client},
-	})
+	policy := sandbox.Policy{Contract: manifest.ABI, Capabilities: sandbox.Capabilities{HTTP: client}}
+	derived := p.cache.Derived(action)
+	if _, ok := program.Module().(engine.Persister); !ok {
+		derived = nil
+	}
+	if derived != nil {
+		policy.Store = derived
+	}
+	t, err := sandbox.New(program, sandbox.HostFuncs(), policy)
 	if err != nil {
 		return "", err
+	}
+	if derived != nil {
+		ctx, cancel := context.WithTimeout(ctx, startPatience)
+		defer cancel()
+		t.Probe(ctx)
 	}
 	return t.Contract(), nil
 }

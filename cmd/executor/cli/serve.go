@@ -103,7 +103,7 @@ func (s *settings) addStorage(env *Env, cmd *cobra.Command) {
 	s.addCompiling(f)
 	f.BoolVar(&s.noInterpreter, "no-interpreter", false, "have code never seen wait until it is compiled, rather than run it slowly until then")
 	f.BoolVar(&s.forkCommands, "fork-commands", false, "have commands with the annotation fork start once, and their activations go on from where they first read their input")
-	f.BoolVar(&s.copyCode, "copy-code", false, "copy machine code from artefacts into memory, rather than map it; relies on nothing inside wazero, and takes three times as long")
+	f.BoolVar(&s.copyCode, "copy-code", false, "copy machine code and snapshots from disk into memory, rather than map them; relies on nothing inside wazero, and takes three times as long")
 	s.addIsolation(f)
 	f.StringVar(&s.engine, "engine", defaultEngine, "the WebAssembly `ENGINE`: "+strings.Join(append(engineNames(), wasmerName), ", "))
 }

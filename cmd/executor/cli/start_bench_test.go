@@ -23,7 +23,7 @@ import (
 
 // BenchmarkStart is the time from the start of the process to the answer of an
 // action that another process has compiled, beside that to the answer of an empty
-// server, in turns.
+// server, in turns. Of ours it tells what the /init takes, too.
 func BenchmarkStart(b *testing.B) {
 	serve, constant := built(b, "wasmwhisk/cmd/executor"), built(b, "./testdata/constant")
 	text, err := os.ReadFile("../../../examples/wat/add.wat")
@@ -37,21 +37,25 @@ func BenchmarkStart(b *testing.B) {
 	} {
 		b.Run(tc.name, func(b *testing.B) {
 			state := b.TempDir()
-			init := `{"value":{"code":"` + base64.StdEncoding.EncodeToString(precompiled(b, serve, state, tc.binary)) + `"}}`
-			first := func() time.Duration {
+			code := `{"value":{"code":"` + base64.StdEncoding.EncodeToString(precompiled(b, serve, state, tc.binary)) + `"}}`
+			first := func() (whole, init time.Duration) {
 				address := freeAddress(b)
-				return firstAnswer(b, exec.Command(serve, "--api-addr", "off", "--runtime-addr", address, "--state-dir", state, "--log-level", "error"), address, init)
+				return firstAnswer(b, exec.Command(serve, "--api-addr", "off", "--runtime-addr", address, "--state-dir", state, "--log-level", "error"), address, code)
 			}
 			first()
-			var ours, empty []time.Duration
+			var ours, inits, empty []time.Duration
 			for b.Loop() {
-				ours = append(ours, first())
+				whole, init := first()
+				ours, inits = append(ours, whole), append(inits, init)
 				address := freeAddress(b)
-				empty = append(empty, firstAnswer(b, exec.Command(constant, address), address))
+				whole, _ = firstAnswer(b, exec.Command(constant, address), address)
+				empty = append(empty, whole)
 			}
 			slices.Sort(ours)
+			slices.Sort(inits)
 			slices.Sort(empty)
 			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(milliseconds(inits[len(inits)/2]), "init-ms")
 			b.ReportMetric(milliseconds(ours[len(ours)/2]), "p50-ms")
 			b.ReportMetric(milliseconds(empty[len(empty)/2]), "empty-p50-ms")
 			b.ReportMetric(milliseconds(ours[len(ours)/2]-empty[len(empty)/2]), "beyond-ms")
@@ -90,7 +94,7 @@ func freeAddress(b *testing.B) string {
 
 // firstAnswer starts a server, gives it code if there is some, and waits for the
 // answer of a /run.
-func firstAnswer(b *testing.B, server *exec.Cmd, address string, init ...string) time.Duration {
+func firstAnswer(b *testing.B, server *exec.Cmd, address string, code ...string) (whole, init time.Duration) {
 	b.Helper()
 	began := time.Now()
 	require.NoError(b, server.Start())
@@ -105,11 +109,13 @@ func firstAnswer(b *testing.B, server *exec.Cmd, address string, init ...string)
 		}
 		require.Less(b, time.Since(began), 10*time.Second, "server: %v", err)
 	}
-	for _, body := range init {
+	ready := time.Now()
+	for _, body := range code {
 		post(b, "http://"+address+"/a/init", body, `{"ok":true}`)
 	}
+	init = time.Since(ready)
 	post(b, "http://"+address+"/a/run", `{"value":{"param1":3,"param2":4}}`, `{"result":7}`)
-	return time.Since(began)
+	return time.Since(began), init
 }
 
 func post(b *testing.B, url, body, want string) {
