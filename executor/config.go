@@ -72,6 +72,10 @@ type Config struct {
 	// Net bounds what actions that ask for the network may reach.
 	Net action.NetPolicy
 
+	// Preload is how many of the modules that were used last are loaded into the pool
+	// while the executor starts, as far as they are on disk.
+	Preload int
+
 	// ForkCommands lets commands be forked that ask for it by annotation.
 	ForkCommands bool
 

@@ -47,6 +47,7 @@ type Executor struct {
 	ports      *portFront
 	background sync.WaitGroup
 	sweeping   chan struct{} // closed to end it
+	endPreload context.CancelFunc
 	stopped    chan struct{} // closed when Stop is through
 
 	serversMu sync.Mutex
@@ -92,7 +93,9 @@ func New(config Config) (*Executor, error) {
 		buffers:   sync.Pool{New: func() any { return new([loopBytes]byte) }},
 		servers:   map[*server]struct{}{},
 		sweeping:  make(chan struct{}),
-		stopped:   make(chan struct{}),
+
+		endPreload: func() {},
+		stopped:    make(chan struct{}),
 	}
 	e.containers = newRegistry(config.Capacity, e.newShared)
 	e.single = e.newSingle()
@@ -124,6 +127,8 @@ func (e *Executor) Start(ctx context.Context) error {
 	}
 	e.state = stateStarted
 	e.background.Go(e.sweep)
+	ctx, e.endPreload = context.WithCancel(context.WithoutCancel(ctx))
+	e.background.Go(func() { e.maker.Preload(ctx, e.config.Preload) })
 	return nil
 }
 
@@ -196,6 +201,7 @@ func (e *Executor) Stop(ctx context.Context) error {
 		s.shutdown(ctx)
 	}
 	close(e.sweeping)
+	e.endPreload()
 	e.containers.close()
 	disposeAll([]*container{e.single})
 	e.background.Wait()

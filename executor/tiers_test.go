@@ -99,6 +99,42 @@ func TestAnswersBeforeItIsCompiled(t *testing.T) {
 	assert.EqualValues(t, 1, cache.Stats().Interpreted)
 }
 
+// What a container does for the first time in a process, another process has done.
+func TestModulesUsedLastAreLoadedAhead(t *testing.T) {
+	inProcess(t)
+	t.Parallel()
+	dir := t.TempDir()
+	binary := padded(echoGuest())
+	began := func(preload int) (*precompile.Cache, *fixture) {
+		cache, with := cachedIn(t, dir, false, atLeisure())
+		return cache, newFixture(t, with, func(c *Config) { c.Preload = preload })
+	}
+	_, first := began(4)
+	first.init(first.multiplexed+"/a", binary)
+	first.wantRun(first.multiplexed+"/a", `{"n":1}`, 200, `{"n":1}`)
+	require.NoError(t, first.Stop(t.Context()))
+
+	cache, second := began(4)
+	require.Eventually(t, func() bool { return cache.Stats().Loaded == 1 }, time.Minute, time.Millisecond)
+	r := second.init(second.multiplexed+"/a", binary)
+	assert.NotContains(t, r.header.Get(TimingHeader), "load;")
+	assert.EqualValues(t, 1, second.config.Pool.Stats().Hits)
+	second.wantRun(second.multiplexed+"/a", `{"n":2}`, 200, `{"n":2}`)
+	assert.Equal(t, precompile.CacheStats{Loaded: 1}, cache.Stats())
+
+	cache, third := began(0)
+	assert.Zero(t, third.config.Pool.Stats().Modules)
+	r = third.init(third.multiplexed+"/a", binary)
+	assert.Contains(t, r.header.Get(TimingHeader), "load;")
+	assert.Equal(t, precompile.CacheStats{Loaded: 1}, cache.Stats())
+}
+
+// padded is a binary that is large enough for an artefact, and does what another does.
+func padded(module []byte) []byte {
+	custom := append([]byte{3, 'p', 'a', 'd'}, make([]byte, precompile.SmallBinary)...)
+	return append(binary.AppendUvarint(append(bytes.Clone(module), 0), uint64(len(custom))), custom...)
+}
+
 // The container takes its compilation with it.
 func TestDestroyEndsCompilation(t *testing.T) {
 	inProcess(t)

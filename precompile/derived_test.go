@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -130,4 +133,49 @@ func TestDerivedThatCannotBeWritten(t *testing.T) {
 	only(t, c.dir)
 	d.Write("a", writeNote("one"))
 	require.Empty(t, noteOf(t, d, "a"), "for a while after that")
+}
+
+func TestRecent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		c := openCache(t, dir, newFake(), CacheConfig{})
+		tick := func() { time.Sleep(time.Second) }
+		for n := range 4 {
+			ask(t, c, binaryNo(n))
+			tick()
+		}
+		ask(t, c, binaryNo(1))
+		tick()
+		c.Derived(actionNo(0)).Write("a", writeNote("one"))
+		tick()
+		another := newFake()
+		another.fingerprint = "fake v2"
+		ask(t, openCache(t, dir, another, CacheConfig{}), binaryNo(0))
+
+		require.Equal(t, "1 3 2", recent(c, 3))
+		require.Equal(t, "1 3 2 0", recent(c, 100))
+		require.Empty(t, recent(c, 0))
+		require.Empty(t, recent(Uncached(newFake()), 100))
+		for _, a := range c.Recent(4) {
+			_, origin, err := c.Module(t.Context(), a)
+			require.NoError(t, err)
+			require.Equal(t, Loaded, origin)
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(c.dir, c.key(actionNo(3).Hash), headerFile), nil, 0o600))
+		require.NotContains(t, recent(c, 100), "3", "whose header is damaged")
+	})
+}
+
+// recent lists the numbers of the actions that were used last.
+func recent(c *Cache, n int) string {
+	var all []string
+	for _, a := range c.Recent(n) {
+		for i := range 10 {
+			if a.Hash == actionNo(i).Hash {
+				all = append(all, strconv.Itoa(i))
+			}
+		}
+	}
+	return strings.Join(all, " ")
 }

@@ -35,6 +35,12 @@ type Deriving interface {
 	Derived(action precompile.Action) *precompile.Derived
 }
 
+// Recents is implemented by [Modules] that know what was used last. A
+// *precompile.Cache does.
+type Recents interface {
+	Recent(n int) []precompile.Action
+}
+
 // Config is what a [Maker] is made with. Pool and Modules are required, unless
 // there are workers.
 type Config struct {
@@ -118,6 +124,24 @@ func (m *Maker) Precompile(ctx context.Context, code string) error {
 	return ref.Program().Settle(ctx)
 }
 
+// Preload has the pool load the n modules that were used last, as far as they are on
+// disk, until ctx is done.
+func (m *Maker) Preload(ctx context.Context, n int) {
+	known, ok := m.config.Modules.(Recents)
+	if !ok || m.config.Workers != nil || n <= 0 {
+		return
+	}
+	for _, last := range known.Recent(n) {
+		ref, err := m.config.Pool.Get(ctx, pool.Key(last.Hash), func(ctx context.Context) (engine.Module, error) {
+			module, _, err := m.config.Modules.Module(ctx, last)
+			return module, err
+		})
+		if err == nil {
+			ref.Release()
+		}
+	}
+}
+
 func (m *Maker) intake(req Request, trial *Trial) (precompile.Action, error) {
 	defer since(time.Now(), &trial.Intake)
 	if known, ok := m.config.Modules.(Uploads); ok {
@@ -171,6 +195,9 @@ func (m *Maker) module(ctx context.Context, code string, taken precompile.Action
 		return module, err
 	}
 	ref, err := m.config.Pool.Get(ctx, pool.Key(taken.Hash), load)
+	if errors.Is(err, precompile.ErrBinaryNeeded) { // it was Preload that loaded, without code
+		ref, err = m.config.Pool.Get(ctx, pool.Key(taken.Hash), load)
+	}
 	trial.Source = sourceOf(origin)
 	return ref, err
 }

@@ -1,0 +1,73 @@
+package action
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"wasmwhisk/engine"
+	"wasmwhisk/engine/pool"
+	"wasmwhisk/engine/sandbox"
+	"wasmwhisk/engines/wazero"
+	"wasmwhisk/internal/wat"
+	"wasmwhisk/precompile"
+)
+
+// lost are modules whose artefact of an action used last turns out to be damaged, when
+// it is let.
+type lost struct {
+	engine.WasmRuntime
+	last          precompile.Action
+	asked, answer chan struct{}
+}
+
+func (l *lost) Recent(int) []precompile.Action { return []precompile.Action{{Hash: l.last.Hash}} }
+
+func (l *lost) Module(ctx context.Context, taken precompile.Action) (engine.Module, precompile.Origin, error) {
+	if taken.Binary == nil {
+		close(l.asked)
+		<-l.answer
+		return nil, precompile.Compiled, precompile.ErrBinaryNeeded
+	}
+	m, err := l.Compile(ctx, taken.Binary)
+	return m, precompile.Compiled, err
+}
+
+// TestPreloadTakesNothingFromRequests has a request wait for what is loaded ahead,
+// in vain.
+func TestPreloadTakesNothingFromRequests(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	rt, err := wazero.NewCompiler(ctx, engine.Config{HostFuncs: sandbox.HostFuncs()})
+	require.NoError(t, err)
+	code := string(wat.Must(`(memory (export "memory") 1) (func (export "_start"))`))
+	last, err := precompile.Intake([]byte(code), precompile.Limits{})
+	require.NoError(t, err)
+	modules := &lost{WasmRuntime: rt, last: last, asked: make(chan struct{}), answer: make(chan struct{})}
+	p := pool.New(pool.Config{})
+	defer func() {
+		assert.NoError(t, p.Close(context.WithoutCancel(ctx)))
+		assert.NoError(t, rt.Close(context.WithoutCancel(ctx)))
+	}()
+	m := NewMaker(Config{Pool: p, Modules: modules})
+
+	var both sync.WaitGroup
+	both.Go(func() { m.Preload(ctx, 1) })
+	<-modules.asked
+	both.Go(func() {
+		var trial Trial
+		ref, err := m.module(ctx, "", last, &trial)
+		if assert.NoError(t, err) {
+			ref.Release()
+		}
+		assert.Equal(t, Compiled, trial.Source)
+	})
+	require.Eventually(t, func() bool { return p.Stats().Hits == 1 }, time.Minute, time.Millisecond, "requests that wait")
+	close(modules.answer)
+	both.Wait()
+	assert.Equal(t, 1, p.Stats().Modules)
+}
