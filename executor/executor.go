@@ -46,9 +46,8 @@ type Executor struct {
 
 	ports      *portFront
 	background sync.WaitGroup
-	sweeping   chan struct{} // closed to end it
-	endPreload context.CancelFunc
-	stopped    chan struct{} // closed when Stop is through
+	end        context.CancelFunc // of what runs there
+	stopped    chan struct{}      // closed when Stop is through
 
 	serversMu sync.Mutex
 	servers   map[*server]struct{} // all that listen
@@ -92,10 +91,8 @@ func New(config Config) (*Executor, error) {
 		connLimit: make(chan struct{}, config.HTTP.Connections),
 		buffers:   sync.Pool{New: func() any { return new([loopBytes]byte) }},
 		servers:   map[*server]struct{}{},
-		sweeping:  make(chan struct{}),
-
-		endPreload: func() {},
-		stopped:    make(chan struct{}),
+		end:       func() {},
+		stopped:   make(chan struct{}),
 	}
 	e.containers = newRegistry(config.Capacity, e.newShared)
 	e.single = e.newSingle()
@@ -126,8 +123,8 @@ func (e *Executor) Start(ctx context.Context) error {
 		return err
 	}
 	e.state = stateStarted
-	e.background.Go(e.sweep)
-	ctx, e.endPreload = context.WithCancel(context.WithoutCancel(ctx))
+	ctx, e.end = context.WithCancel(context.WithoutCancel(ctx))
+	e.background.Go(func() { e.sweep(ctx) })
 	e.background.Go(func() { e.maker.Preload(ctx, e.config.Preload) })
 	return nil
 }
@@ -167,12 +164,12 @@ func (e *Executor) OperationsAddr() net.Addr {
 }
 
 // sweep looks after idle containers until the executor is stopped.
-func (e *Executor) sweep() {
+func (e *Executor) sweep(ctx context.Context) {
 	ticker := time.NewTicker(e.config.Capacity.Sweep)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-e.sweeping:
+		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
 			if n := e.containers.sweep(now); n > 0 {
@@ -200,8 +197,7 @@ func (e *Executor) Stop(ctx context.Context) error {
 	for _, s := range e.allServers() {
 		s.shutdown(ctx)
 	}
-	close(e.sweeping)
-	e.endPreload()
+	e.end()
 	e.containers.close()
 	disposeAll([]*container{e.single})
 	e.background.Wait()

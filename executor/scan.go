@@ -341,8 +341,11 @@ func text(raw json.RawMessage) string {
 // largeText is text(raw) without a copy of what is larger than the memory that bodies
 // share: memory of its own nobody writes to any more.
 func largeText(raw json.RawMessage) string {
+	if len(raw) <= smallBytes {
+		return text(raw)
+	}
 	plain, ok := plainString(raw)
-	if !ok || len(raw) <= smallBytes {
+	if !ok {
 		return text(raw)
 	}
 	return unsafe.String(unsafe.SliceData(plain), len(plain)) //nolint:gosec // nothing writes there

@@ -348,22 +348,26 @@ func (c *Cache) compileAndStore(ctx context.Context, binary []byte, hash [sha256
 		return c.compile(ctx, binary)
 	}
 	c.count(func(s *CacheStats) { s.Compiled++ })
-	if err := c.publish(temp, header{Key: c.key(hash), Hash: hex.EncodeToString(hash[:])}); err != nil {
+	if err := c.publish(temp, c.header(hash)); err != nil {
 		c.failed("keep artefact", err)
 	}
 	return m, Compiled, nil
 }
 
 func (c *Cache) precompile(ctx context.Context, binary []byte, temp string) (engine.Module, error) {
-	err := c.write(temp, func(dir string) error { return c.precompiler.Precompile(ctx, binary, dir) })
-	if err != nil {
+	if err := c.write(ctx, binary, temp); err != nil {
 		return nil, err
 	}
 	return c.precompiler.Load(ctx, nil, filepath.Join(temp, codeDir))
 }
 
 // write has the engine write an artefact that has no header yet.
-func (c *Cache) write(temp string, write func(dir string) error) error {
+func (c *Cache) write(ctx context.Context, binary []byte, temp string) error {
+	return c.fill(temp, func(dir string) error { return c.precompiler.Precompile(ctx, binary, dir) })
+}
+
+// fill makes a directory with what a function writes.
+func (c *Cache) fill(temp string, write func(dir string) error) error {
 	if err := c.disk.mkdir(temp); err != nil {
 		return err
 	}
@@ -372,6 +376,11 @@ func (c *Cache) write(temp string, write func(dir string) error) error {
 		return err
 	}
 	return write(code)
+}
+
+// header begins that of the artefact of a binary.
+func (c *Cache) header(hash [sha256.Size]byte) header {
+	return header{Key: c.key(hash), Hash: hex.EncodeToString(hash[:])}
 }
 
 // publish makes a complete artefact visible under its key. That another was
@@ -481,24 +490,29 @@ func (c *Cache) evictOne(path string) bool {
 	return true
 }
 
-// scan lists the artefacts, the least recently used first.
+// scan lists the artefacts with their sizes, the least recently used first.
 func (c *Cache) scan() (all []kept, total int64) {
-	entries, err := os.ReadDir(c.dir)
+	all, err := c.list()
 	if err != nil {
 		c.failed("list artefacts", err)
 	}
+	for i := range all {
+		all[i].size = diskSize(all[i].path)
+		total += all[i].size
+	}
+	return all, total
+}
+
+// list gives the artefacts without their sizes, the least recently used first.
+func (c *Cache) list() (all []kept, err error) {
+	entries, err := os.ReadDir(c.dir)
 	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !isKey(e.Name()) {
-			continue
+		if info, err := e.Info(); err == nil && isKey(e.Name()) {
+			all = append(all, kept{path: filepath.Join(c.dir, e.Name()), used: info.ModTime()})
 		}
-		k := kept{path: filepath.Join(c.dir, e.Name()), used: info.ModTime()}
-		k.size = diskSize(k.path)
-		all = append(all, k)
-		total += k.size
 	}
 	slices.SortFunc(all, func(a, b kept) int { return a.used.Compare(b.used) })
-	return all, total
+	return all, err
 }
 
 // removeLeftovers deletes what writers left that were killed. A young one may

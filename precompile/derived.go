@@ -44,7 +44,7 @@ func (d *Derived) Write(name string, write func(dir string) error) {
 	}
 	temp := c.tempName()
 	defer func() { _ = c.disk.removeAll(temp) }()
-	err := c.write(temp, write)
+	err := c.fill(temp, write)
 	if err == nil && diskSize(temp) > c.maxBytes/derivedShare {
 		return
 	}

@@ -74,7 +74,6 @@ type stopgap struct {
 	cache  *Cache
 	binary []byte
 	hash   [sha256.Size]byte
-	key    string
 	closed sync.Once
 }
 
@@ -88,14 +87,15 @@ func (c *Cache) interpret(ctx context.Context, action Action, key string) engine
 	}
 	c.count(func(s *CacheStats) { s.Interpreted++ })
 	c.expectUpload(key)
-	return &stopgap{Snapshotter: m, cache: c, binary: action.Binary, hash: action.Hash, key: key}
+	return &stopgap{Snapshotter: m, cache: c, binary: action.Binary, hash: action.Hash}
 }
 
 func (s *stopgap) Final(ctx context.Context) (engine.Module, error) {
 	m, _, err := s.cache.compileAndStore(ctx, s.binary, s.hash)
-	s.cache.rememberLate(s.key)
+	key := s.cache.key(s.hash)
+	s.cache.rememberLate(key)
 	if err != nil && ctx.Err() == nil {
-		s.cache.log.Warn("interpreted module is not compiled", "key", s.key, "error", err)
+		s.cache.log.Warn("interpreted module is not compiled", "key", key, "error", err)
 	}
 	return m, err
 }
@@ -103,7 +103,7 @@ func (s *stopgap) Final(ctx context.Context) (engine.Module, error) {
 func (s *stopgap) Close(ctx context.Context) error {
 	s.closed.Do(func() {
 		s.cache.interpreter.add(-s.Size())
-		s.cache.forgetAwaited(s.key)
+		s.cache.forgetAwaited(s.cache.key(s.hash))
 	})
 	return s.Snapshotter.Close(ctx)
 }

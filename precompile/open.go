@@ -3,7 +3,6 @@ package precompile
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -71,7 +70,7 @@ func (c *Cache) store(ctx context.Context, binary []byte, hash [sha256.Size]byte
 	}
 	temp := c.tempName()
 	defer func() { _ = c.disk.removeAll(temp) }()
-	err := c.write(temp, func(dir string) error { return c.precompiler.Precompile(ctx, binary, dir) })
+	err := c.write(ctx, binary, temp)
 	if _, invalid := errors.AsType[*engine.InvalidModuleError](err); invalid {
 		return err
 	}
@@ -80,7 +79,7 @@ func (c *Cache) store(ctx context.Context, binary []byte, hash [sha256.Size]byte
 	}
 	if err == nil {
 		c.count(func(s *CacheStats) { s.Compiled++ })
-		err = c.publish(temp, header{Key: c.key(hash), Hash: hex.EncodeToString(hash[:])})
+		err = c.publish(temp, c.header(hash))
 	}
 	if err != nil {
 		c.failed("keep artefact", err)

@@ -3,10 +3,8 @@ package precompile
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"os"
 	"path/filepath"
 	"slices"
-	"time"
 )
 
 // Recent gives the actions whose artefacts were used last, at most n, the last one
@@ -15,37 +13,22 @@ func (c *Cache) Recent(n int) []Action {
 	if c.precompiler == nil {
 		return nil
 	}
+	all, _ := c.list()
 	var actions []Action
-	for _, key := range c.lastUsed() {
+	for _, last := range slices.Backward(all) {
 		if len(actions) >= n {
 			break
 		}
-		if hash, ok := c.hashOf(key); ok {
+		if hash, ok := c.hashOf(last.path); ok {
 			actions = append(actions, Action{Hash: hash})
 		}
 	}
 	return actions
 }
 
-// lastUsed lists the names of artefacts and of what is derived from modules, the last
-// used first.
-func (c *Cache) lastUsed() []string {
-	entries, _ := os.ReadDir(c.dir)
-	used := make(map[string]time.Time, len(entries))
-	var keys []string
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && isKey(e.Name()) {
-			used[e.Name()] = info.ModTime()
-			keys = append(keys, e.Name())
-		}
-	}
-	slices.SortFunc(keys, func(a, b string) int { return used[b].Compare(used[a]) })
-	return keys
-}
-
-// hashOf is that of the binary whose artefact has a key, if this engine made it.
-func (c *Cache) hashOf(key string) (hash [sha256.Size]byte, ok bool) {
-	text, err := readHeader(filepath.Join(c.dir, key, headerFile))
+// hashOf is that of the binary whose artefact is there, if this engine made it.
+func (c *Cache) hashOf(path string) (hash [sha256.Size]byte, ok bool) {
+	text, err := readHeader(filepath.Join(path, headerFile))
 	if err != nil {
 		return hash, false
 	}

@@ -10,9 +10,10 @@ const skeletonSection = ReservedModule + ".skeleton"
 const trapBody = "\x03\x00\x00\x0b"
 
 // Skeleton gives a module that is binary in everything but the code: each
-// function is there, and traps, and none is declared for code to refer to. The id, in a custom section, keeps the skeletons
-// of different binaries different. Names of functions stay, other custom
-// sections are dropped. The error is a [*FormatError] if the binary is malformed.
+// function is there, and traps, and none is declared for code to refer to. The id,
+// in a custom section, keeps the skeletons of different binaries different. Names of
+// functions stay, other custom sections are dropped. The error is a [*FormatError] if
+// the binary is malformed.
 func Skeleton(binary, id []byte) ([]byte, error) {
 	sections, err := split(binary)
 	if err != nil {

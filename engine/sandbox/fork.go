@@ -45,7 +45,7 @@ func (p *Program) fork(contract abi.Contract, policy Policy) (*start, error) {
 	}
 	return p.startOf(key, func() *start {
 		s := newStart(p, contract, policy)
-		s.fork, s.store = newFork(s, policy.Env), nil
+		s.fork = newFork(s, policy.Env)
 		return s
 	})
 }

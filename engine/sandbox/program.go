@@ -239,7 +239,14 @@ var errClosedProgram = errors.New("program is closed")
 
 // start gives the start that all sandboxes under such a policy have in common.
 func (p *Program) start(contract abi.Contract, policy Policy) (*start, error) {
-	return p.startOf(keyOf(contract, policy), func() *start { return newStart(p, contract, policy) })
+	key := keyOf(contract, policy)
+	return p.startOf(key, func() *start {
+		s := newStart(p, contract, policy)
+		if policy.Store != nil && !policy.NoSnapshot {
+			s.store, s.name = policy.Store, storedName(key)
+		}
+		return s
+	})
 }
 
 func keyOf(contract abi.Contract, policy Policy) startKey {

@@ -53,9 +53,6 @@ func newStart(program *Program, contract abi.Contract, policy Policy) *start {
 		anew:     policy.NoSnapshot,
 		idle:     newIdleInstances(),
 	}
-	if !s.anew {
-		s.store, s.name = policy.Store, storedName(keyOf(contract, policy))
-	}
 	if _, ok := program.module.(engine.Snapshotter); !ok {
 		s.prepared.Store(&preparation{why: errUnwanted, contract: contract})
 	}

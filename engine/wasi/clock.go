@@ -22,7 +22,7 @@ const (
 var started = time.Now()
 
 // Monotonic is what the monotonic clock of a system of this process tells now.
-func Monotonic() uint64 { return uint64(started.UnixNano()) + uint64(time.Since(started)) }
+func Monotonic() uint64 { return new(clock).monotonic() }
 
 // clock tells one guest the time.
 type clock struct {

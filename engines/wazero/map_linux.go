@@ -120,8 +120,8 @@ func (f *imageFile) close() {
 	_ = unix.Close(f.fd)
 }
 
-// mapCode has a file take the place of code, which a whole mapping begins with. The page tables are filled at once; a guest would fault its way
-// through them. Where files must not be executed nothing happens but the error.
+// mapCode has a file take the place of code, which a whole mapping begins with. The
+// page tables are filled at once; a guest would fault its way through them. Where files must not be executed nothing happens but the error.
 func mapCode(code []byte, f *os.File) error {
 	_, err := unix.MmapPtr(int(f.Fd()), 0, unsafe.Pointer(unsafe.SliceData(code)), uintptr(len(code)),
 		unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_POPULATE)

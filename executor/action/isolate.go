@@ -28,7 +28,7 @@ func (m *Maker) isolate(ctx context.Context, a *Action, req Request, taken preco
 		return err
 	}
 	m.remember(taken)
-	a.workers, err = m.config.Workers.Open(ctx, code, m.policy(req, taken, a.granted))
+	a.workers, err = m.config.Workers.Open(ctx, code, m.policy(req, taken.Manifest, a.granted))
 	a.runner = a.workers
 	return err
 }

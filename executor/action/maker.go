@@ -178,7 +178,9 @@ func (m *Maker) prepare(ctx context.Context, req Request, taken precompile.Actio
 	if a.granted, err = m.grant(req.Wishes, ownerOf(req.Namespace, req.ID)); err != nil {
 		return nil, err
 	}
-	a.runner, err = sandbox.New(a.module.Program(), m.hostFuncs, m.policy(req, taken, a.granted))
+	policy := m.policy(req, taken.Manifest, a.granted)
+	policy.Store = m.store(taken)
+	a.runner, err = sandbox.New(a.module.Program(), m.hostFuncs, policy)
 	return a, err
 }
 
@@ -238,10 +240,10 @@ func sourceOf(origin <-chan precompile.Origin) Source {
 
 // policy confines the action. Its wish has the last word on its contract, and
 // its own environment on that of all.
-func (m *Maker) policy(req Request, taken precompile.Action, granted sandbox.Capabilities) sandbox.Policy {
+func (m *Maker) policy(req Request, manifest precompile.Manifest, granted sandbox.Capabilities) sandbox.Policy {
 	contract := req.Wishes.ABI
 	if contract == "" {
-		contract = taken.Manifest.ABI
+		contract = manifest.ABI
 	}
 	return sandbox.Policy{
 		Contract:     contract,
@@ -250,7 +252,6 @@ func (m *Maker) policy(req Request, taken precompile.Action, granted sandbox.Cap
 		Env:          mergeEnv(m.config.Env, req.Env),
 		NoSnapshot:   req.Wishes.NoSnapshot,
 		Fork:         m.config.Fork && req.Wishes.Fork,
-		Store:        m.store(taken),
 	}
 }
 

@@ -43,8 +43,9 @@ func newPrecompileCommand(env *Env) *cobra.Command {
 		Short: "Check modules and pack them for wsk",
 		Long: `precompile checks that modules run here, compiles them into the artefact cache and
 starts them once, so that their first /init only has to load what came of that, and
-writes for each FILE.wasm a FILE.zip beside it that wsk can upload. (wsk damages a bare .wasm.) The cache is
-below --state-dir; a server with the same state directory and engine uses it.`,
+writes for each FILE.wasm a FILE.zip beside it that wsk can upload. (wsk damages a
+bare .wasm.) The cache is below --state-dir; a server with the same state directory
+and engine uses it.`,
 		Args: func(_ *cobra.Command, args []string) error { return f.check(args) },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runPrecompile(cmd.Context(), env, f, args)
@@ -255,18 +256,15 @@ func (p *packer) start(ctx context.Context, program *sandbox.Program, action pre
 	}
 	defer client.Close()
 	policy := sandbox.Policy{Contract: manifest.ABI, Capabilities: sandbox.Capabilities{HTTP: client}}
-	derived := p.cache.Derived(action)
-	if _, ok := program.Module().(engine.Persister); !ok {
-		derived = nil
-	}
-	if derived != nil {
+	_, keeps := program.Module().(engine.Persister)
+	if derived := p.cache.Derived(action); keeps && derived != nil {
 		policy.Store = derived
 	}
 	t, err := sandbox.New(program, sandbox.HostFuncs(), policy)
 	if err != nil {
 		return "", err
 	}
-	if derived != nil {
+	if policy.Store != nil {
 		ctx, cancel := context.WithTimeout(ctx, startPatience)
 		defer cancel()
 		t.Probe(ctx)
