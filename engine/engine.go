@@ -40,8 +40,8 @@ type WasmRuntime interface {
 //
 // An artefact is a directory that only the engine understands. It is native
 // code: an engine trusts it, so its caller must have kept it where no one else
-// can write, and must have checked that it is what Precompile wrote, but for the
-// content of files that the engine compares itself.
+// can write, and must have checked that it is what Precompile wrote, as far and as
+// early as the engine says.
 type Precompiler interface {
 	WasmRuntime
 
@@ -54,15 +54,25 @@ type Precompiler interface {
 	// and is empty.
 	Precompile(ctx context.Context, binary []byte, dir string) error
 
-	// Compares tells whether Load compares a file of an artefact, by its path there,
-	// with a checksum of its own, so that its caller need not.
-	Compares(file string) bool
+	// Check tells when the content of a file of an artefact, by its path there, must
+	// have been checked.
+	Check(file string) Check
 
 	// Load gives the module of binary from the artefact in dir. The directory
 	// may be removed as soon as Load has returned. A binary that is nil leaves
 	// it to the caller that the artefact is that of the right module.
 	Load(ctx context.Context, binary []byte, dir string) (Module, error)
 }
+
+// Check is when the content of a file of an artefact is checked.
+type Check int
+
+// The first is the default, and the only one where another process is to load.
+const (
+	CheckFirst  Check = iota // by the caller, before Load
+	CheckBeside              // by the caller, before what Load gives is used: Load does nothing by it but bound what it reads
+	CheckInLoad              // by Load
+)
 
 // Module is compiled code. It is safe for concurrent use.
 type Module interface {

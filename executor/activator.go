@@ -41,7 +41,7 @@ func activationOf(r *http.Request, front activator) (id string, ok bool) {
 // receiveRun has a container read the body of a /run and serve it.
 func (e *Executor) receiveRun(w http.ResponseWriter, r *http.Request, front activator, id string) error {
 	return front.activate(r.Context(), id, func(ctx context.Context, ct *container) error {
-		received, err := e.receiver.receive(r, e.config.Limits.runBytes())
+		received, err := e.receiver.receive(r, e.config.Limits.runBytes(), func([]byte) {})
 		if err != nil {
 			return err
 		}

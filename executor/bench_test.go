@@ -251,28 +251,34 @@ func (c *rawClient) exchange(request []byte) (status int, body []byte, err error
 
 // BenchmarkInitLoaded measures the /init of a Go action whose code is on disk and not in
 // the pool, of an executor that has run for a while: with HTTP, and with where the guest
-// begins.
+// begins. Beside it, in turns, an echo server reads the same upload.
 func BenchmarkInitLoaded(b *testing.B) {
 	_, with := cachedIn(b, b.TempDir(), false, atLeisure())
 	f := newFixture(b, with, func(c *Config) { c.Pool = pool.New(pool.Config{MaxBytes: 1}) })
+	echo := newEcho(b, `{"ok":true}`)
 	body, url := wskBody(b, goAddGuest(b)), f.multiplexed+"/first"
-	again := func() time.Duration {
+	post := func(url string) time.Duration {
 		start := time.Now()
-		r := f.post(url+"/init", body)
+		r := f.post(url, body)
 		took := time.Since(start)
 		require.Equal(b, 200, r.status, r.body)
+		return took
+	}
+	again := func() time.Duration {
+		took := post(url + "/init")
 		require.Equal(b, 200, f.post(url+"/destroy", "").status)
 		require.Zero(b, f.config.Pool.Stats().Modules, "modules in the pool")
 		return took
 	}
 	again()
-	var took []time.Duration
+	var took, reference []time.Duration
 	for b.Loop() {
-		took = append(took, again())
+		took, reference = append(took, again()), append(reference, post(echo.URL))
 	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(milliseconds(middle(took)), "init-ms")
 	b.ReportMetric(milliseconds(slices.Min(took)), "least-ms")
+	b.ReportMetric(milliseconds(middle(reference)), "echo-ms")
 }
 
 // BenchmarkInit measures the /init of code that the pool has.

@@ -71,7 +71,7 @@ func (m multiplexed) init(c echo.Context) error {
 	if err := checkID(id); err != nil {
 		return err
 	}
-	received, err := m.e.receiver.receive(c.Request(), m.e.config.Limits.initBytes())
+	received, err := m.e.receiveUpload(c.Request())
 	if err != nil {
 		return err
 	}

@@ -207,11 +207,32 @@ func (s *scanner) string() error {
 	}
 }
 
+// shortText is up to where text is looked at in words, and largeBlock how much of a
+// longer one is looked through at once: with a bound, or each of many escapes would have
+// the search for the quote begin anew.
+const (
+	shortText  = 64
+	largeBlock = 16 << 10
+)
+
 // plainEnd is the place of the first byte of text, from at on, that is a quote,
-// a backslash or a control character. It looks at eight bytes at a time: code
-// is one string of tens of megabytes.
+// a backslash or a control character. Code is one string of tens of megabytes.
 func plainEnd(text []byte, at int) int {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	size := shortText
+	end := at + plainWords(text[at:min(at+size, len(text))])
+	for end == at+size {
+		at, size = end, min(2*size, largeBlock)
+		end += plainBlock(text[at:min(at+size, len(text))])
+	}
+	return end
+}
+
+const ones, tops = 0x0101010101010101, 0x8080808080808080
+
+// plainWords is the place of the first byte that is not plain, or the end. It looks at
+// eight bytes at a time.
+func plainWords(text []byte) int {
+	at := 0
 	for ; at+8 <= len(text); at += 8 {
 		w := binary.LittleEndian.Uint64(text[at:])
 		quote, slash := w^('"'*ones), w^('\\'*ones)
@@ -224,6 +245,36 @@ func plainEnd(text []byte, at int) int {
 		at++
 	}
 	return at
+}
+
+// plainBlock is plainWords for long texts.
+func plainBlock(text []byte) int {
+	for _, end := range [...]byte{'"', '\\'} {
+		if at := bytes.IndexByte(text, end); at >= 0 {
+			text = text[:at]
+		}
+	}
+	if !hasControls(text) {
+		return len(text)
+	}
+	return plainWords(text)
+}
+
+// hasControls tells whether there are control characters in a text, 32 bytes at a time.
+func hasControls(text []byte) bool {
+	for ; len(text) >= 32; text = text[32:] {
+		hit := control(text) | control(text[8:]) | control(text[16:]) | control(text[24:])
+		if hit&tops != 0 {
+			return true
+		}
+	}
+	return plainWords(text) < len(text)
+}
+
+// control has the top bit of a byte set if one of eight is a control character.
+func control(text []byte) uint64 {
+	w := binary.LittleEndian.Uint64(text)
+	return (w - ' '*ones) &^ w
 }
 
 func (s *scanner) escape() error {

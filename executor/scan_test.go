@@ -76,6 +76,31 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
+// TestPlainEnd looks at texts of all lengths around those that are looked at at once, with
+// each kind of end at each place.
+func TestPlainEnd(t *testing.T) {
+	t.Parallel()
+	const longest = 3 * shortText
+	for _, end := range []byte{'"', '\\', 0, 0x1f} {
+		for size := range longest {
+			text := bytes.Repeat([]byte("\x20\x21\x23\x5b\x5d\x7f\x80\xff"), longest/8)[:size]
+			require.Equal(t, size, plainEnd(text, 0), "%q", text)
+			for at := range text {
+				ended := bytes.Clone(text)
+				ended[at] = end
+				require.Equal(t, at, plainEnd(ended, 0), "%q", ended)
+				require.Equal(t, size, plainEnd(ended, at+1), "%q from %d on", ended, at+1)
+			}
+		}
+	}
+	for _, at := range []int{2*largeBlock - 1, 5 * largeBlock} {
+		text := bytes.Repeat([]byte{' '}, 6*largeBlock)
+		text[at], text[len(text)-1] = '\n', '"'
+		require.Equal(t, at, plainEnd(text, 0))
+		require.Equal(t, len(text)-1, plainEnd(text, at+1))
+	}
+}
+
 func BenchmarkMembers(b *testing.B) {
 	body := []byte(`{"value":{"code":"` + strings.Repeat("QUJD", 1<<20) + `","binary":true}}`)
 	b.SetBytes(int64(len(body)))

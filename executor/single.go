@@ -61,7 +61,7 @@ func (s single) receiveUpload(c echo.Context, serve func(ct *container, body []b
 		return err
 	}
 	defer release()
-	received, err := s.e.receiver.receive(c.Request(), s.e.config.Limits.initBytes())
+	received, err := s.e.receiveUpload(c.Request())
 	if err != nil {
 		return err
 	}

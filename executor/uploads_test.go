@@ -1,17 +1,22 @@
 package executor
 
 import (
+	"bufio"
 	"context"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engine/pool"
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/engines/wazero"
 	"wasmwhisk/precompile"
@@ -78,4 +83,72 @@ func TestKnownUploads(t *testing.T) {
 	}
 	assert.Equal(t, []string{precompile.ErrBinaryNeeded.Error(), "compiled"}, start())
 	assert.Equal(t, []string{"loaded without binary"}, start())
+}
+
+// TestPrefetch has a module loaded before all of its upload has come.
+func TestPrefetch(t *testing.T) {
+	t.Parallel()
+	inProcess(t)
+	rt, err := wazero.NewCompiler(t.Context(), engine.Config{HostFuncs: sandbox.HostFuncs()})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, rt.Close(context.Background())) })
+	cache, err := precompile.NewCache(t.TempDir(), rt, precompile.CacheConfig{})
+	require.NoError(t, err)
+	modules := &cachedModules{Cache: cache}
+	f := newFixture(t, func(c *Config) {
+		c.Runtime, c.Modules, c.Pool = rt, modules, pool.New(pool.Config{MaxBytes: 1})
+	})
+	held := func() int { return f.config.Pool.Stats().Modules }
+	data := `(data "` + strings.Repeat("0123456789abcdef", 1<<15) + `")`
+	request := rawPost("/first/init", initBody(reactorWAT(1, data, `(i64.const 0)`)))
+	begin := func() net.Conn {
+		conn, err := net.Dial("tcp", f.MultiplexedAddr().String())
+		require.NoError(t, err)
+		_, err = conn.Write(request[:len(request)/2])
+		require.NoError(t, err)
+		return conn
+	}
+	end := func(conn net.Conn) {
+		defer conn.Close()
+		_, err := conn.Write(request[len(request)/2:])
+		require.NoError(t, err)
+		r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		defer r.Body.Close()
+		require.Equal(t, 200, r.StatusCode)
+		require.Equal(t, 200, f.post(f.multiplexed+"/first/destroy", "").status)
+		require.Zero(t, held(), "modules held")
+	}
+	end(begin())
+	require.Equal(t, []string{"compiled"}, modules.taken())
+
+	conn := begin()
+	require.Eventually(t, func() bool { return held() == 1 }, time.Minute, time.Millisecond, "with half of the upload")
+	end(conn)
+	require.Equal(t, []string{"loaded without binary"}, modules.taken())
+
+	conn = begin()
+	require.Eventually(t, func() bool { return held() == 1 }, time.Minute, time.Millisecond, "with half of the upload")
+	require.NoError(t, conn.Close())
+	require.Eventually(t, func() bool { return held() == 0 }, time.Minute, time.Millisecond, "when the rest will not come")
+}
+
+func TestCodeBeginning(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("QUJD", precompile.BeginningBytes/4)
+	for part, want := range map[string]bool{
+		`{"value":{"code":"` + long:           true,
+		`{"value":{"code" : "` + long + `"}}`: true,
+		"{\"code\"\n:\t\"" + long + long:      true,
+		`{"value":{"code":"` + long[1:]:       false,
+		`{"value":{"code":null` + long:        false,
+		`{"value":{"main":"` + long:           false,
+		``:                                    false,
+	} {
+		code, ok := codeBeginning([]byte(part))
+		require.Equal(t, want, ok, "%.40q", part)
+		if ok {
+			require.Equal(t, long, string(code))
+		}
+	}
 }

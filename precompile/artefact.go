@@ -18,6 +18,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"wasmwhisk/engine"
 )
 
 // An artefact is a directory with the engine's files below code/ and, beside
@@ -155,41 +157,52 @@ func (a *artefact) close() {
 
 func (a *artefact) code() string { return filepath.Join(a.path, codeDir) }
 
-// verify compares all files with the header, but for the content of theirs, and the
-// header with the key. It goes
-// by the artefact's name, which must lead to what is locked until the end: somebody
-// who found the artefact damaged may have removed it, and another have taken its
-// place.
-func (a *artefact) verify(key string, theirs comparer) error {
-	err := a.compare(key, theirs)
-	if !a.inPlace() {
-		return errGone
+// verify compares the artefact with its header, and that with the key. It gives the files
+// whose content is to be checked beside loading. It goes by the artefact's name, which
+// must lead to what is locked until the end: somebody who found the artefact damaged may
+// have removed it, and another have taken its place.
+func (a *artefact) verify(key string, when checking) (beside []fileInfo, err error) {
+	h, err := a.header(key)
+	if err == nil {
+		err = a.checkContent(h.of(when, engine.CheckFirst))
 	}
-	return err
+	if !a.inPlace() {
+		return nil, errGone
+	}
+	return h.of(when, engine.CheckBeside), err
 }
 
-func (a *artefact) compare(key string, theirs comparer) error {
+// header is that of the key, with just the files that there are.
+func (a *artefact) header(key string) (h header, err error) {
 	text, err := readHeader(filepath.Join(a.path, headerFile))
 	if err != nil {
-		return err
+		return h, err
 	}
-	h, err := decodeHeader(text)
-	if err != nil {
-		return err
+	if h, err = decodeHeader(text); err != nil {
+		return h, err
 	}
 	if h.Key != key {
-		return errForeign
+		return h, errForeign
 	}
-	files, err := describe(a.path, theirs)
+	files, err := listFiles(a.path)
 	if err != nil {
-		return err
+		return h, err
 	}
-	for i := range h.Files {
-		if theirs.covers(h.Files[i].Path) {
-			h.Files[i].Digest = ""
+	return h, compareSizes(files, h.Files)
+}
+
+// checkContent compares files with their digests.
+func (a *artefact) checkContent(files []fileInfo) error {
+	for _, f := range files {
+		digest, err := digestFile(a.path, f)
+		if err != nil {
+			return err
+		}
+		if digest != f.Digest {
+			return fmt.Errorf("file %q is not what was written", f.Path)
 		}
 	}
-	return compare(files, h.Files)
+	return nil
 }
 
 func readHeader(path string) ([]byte, error) {
@@ -201,7 +214,7 @@ func readHeader(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, headerBytes))
 }
 
-func compare(got, want []fileInfo) error {
+func compareSizes(got, want []fileInfo) error {
 	for i := range max(len(got), len(want)) {
 		switch {
 		case i >= len(want) || i < len(got) && got[i].Path < want[i].Path:
@@ -210,37 +223,47 @@ func compare(got, want []fileInfo) error {
 			return fmt.Errorf("file %q is missing", want[i].Path)
 		case got[i].Size != want[i].Size:
 			return fmt.Errorf("file %q has %d bytes, not %d", got[i].Path, got[i].Size, want[i].Size)
-		case got[i] != want[i]:
-			return fmt.Errorf("file %q is not what was written", got[i].Path)
 		}
 	}
 	return nil
 }
 
-// comparer tells whether the engine, when it loads an artefact here, compares the content
-// of one of its files itself; nil for none.
-type comparer func(file string) bool
+// checking tells when the engine that loads an artefact has its files checked.
+type checking func(file string) engine.Check
 
-func (c comparer) covers(path string) bool {
-	file, ok := strings.CutPrefix(path, codeDir+"/")
-	return ok && c != nil && c(file)
+// checkFirst is of an engine elsewhere.
+func checkFirst(string) engine.Check { return engine.CheckFirst }
+
+// of gives the files that are checked at a time.
+func (h header) of(when checking, at engine.Check) (files []fileInfo) {
+	for _, f := range h.Files {
+		file, ok := strings.CutPrefix(f.Path, codeDir+"/")
+		if ok && when(file) == at || !ok && at == engine.CheckFirst {
+			files = append(files, f)
+		}
+	}
+	return files
 }
 
-// describe lists the files of an artefact but for its header, by path. Those of theirs
-// have no digest.
-func describe(root string, theirs comparer) ([]fileInfo, error) {
+// describe lists the files of an artefact with their digests.
+func describe(root string) ([]fileInfo, error) {
+	files, err := listFiles(root)
+	for i := range files {
+		if err == nil {
+			files[i].Digest, err = digestFile(root, files[i])
+		}
+	}
+	return files, err
+}
+
+// listFiles gives the files of an artefact but for its header, by path.
+func listFiles(root string) ([]fileInfo, error) {
 	var files []fileInfo
 	err := eachFile(root, func(path string, info fs.FileInfo) error {
-		if path == headerFile {
-			return nil
+		if path != headerFile {
+			files = append(files, fileInfo{Path: filepath.ToSlash(path), Size: info.Size()})
 		}
-		f := fileInfo{Path: filepath.ToSlash(path), Size: info.Size()}
-		var err error
-		if !theirs.covers(f.Path) {
-			f.Digest, err = digestFile(filepath.Join(root, path), f.Size)
-		}
-		files = append(files, f)
-		return err
+		return nil
 	})
 	slices.SortFunc(files, func(a, b fileInfo) int { return strings.Compare(a.Path, b.Path) })
 	return files, err
@@ -280,11 +303,12 @@ const smallFile = 64 << 10
 // digestFile takes the checksums of both halves, side by side. They are there against
 // damage; against others there is the directory's mode. SHA-256 would take longer than
 // wazero takes to load the file.
-func digestFile(path string, size int64) (string, error) {
-	if size <= smallFile {
+func digestFile(root string, f fileInfo) (string, error) {
+	path := filepath.Join(root, filepath.FromSlash(f.Path))
+	if f.Size <= smallFile {
 		content, err := os.ReadFile(path)
 		half := len(content) / 2
-		return digest(crc32c(content[:half]), crc32c(content[half:])), err
+		return digest(crc32.ChecksumIEEE(content[:half]), crc32.ChecksumIEEE(content[half:])), err
 	}
 	content, err := mapFile(path)
 	if err != nil {
@@ -303,8 +327,6 @@ func digestFile(path string, size int64) (string, error) {
 
 func digest(first, second uint32) string { return fmt.Sprintf("%08x%08x", first, second) }
 
-func crc32c(content []byte) uint32 { return crc32.Checksum(content, crc32.MakeTable(crc32.Castagnoli)) }
-
 // mapFile saves the copy that reading makes, which takes as long as a checksum.
 func mapFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
@@ -316,7 +338,7 @@ func mapFile(path string) ([]byte, error) {
 	if err != nil || info.Size() == 0 { // which cannot be mapped
 		return nil, err
 	}
-	content, err := syscall.Mmap(int(f.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_PRIVATE)
+	content, err := syscall.Mmap(int(f.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_PRIVATE|mapWhole)
 	if err != nil {
 		return nil, fmt.Errorf("map %s: %w", path, err)
 	}
@@ -338,7 +360,7 @@ func checksum(content []byte) (sum uint32, err error) {
 			err = fmt.Errorf("read mapped file: %v", p)
 		}
 	}()
-	return crc32c(content), nil
+	return crc32.ChecksumIEEE(content), nil
 }
 
 // tighten takes from others what the process's umask may have given them of an

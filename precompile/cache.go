@@ -3,6 +3,7 @@ package precompile
 import (
 	"cmp"
 	"context"
+	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -105,6 +106,10 @@ type Cache struct {
 	maxUploads  int
 	log         *slog.Logger
 	disk        disk
+	beginnings  beginnings
+
+	opening sync.Mutex
+	tagger  cipher.AEAD // of uploads, nil until it is needed
 
 	evicting sync.Mutex // held by the one goroutine that evicts
 
@@ -194,7 +199,7 @@ func (c *Cache) count(change func(*CacheStats)) {
 }
 
 // headerForm changes with what a header says of files.
-const headerForm = "2\x00"
+const headerForm = "3\x00"
 
 // key covers all that machine code depends on.
 func (c *Cache) key(hash [sha256.Size]byte) string {
@@ -241,30 +246,60 @@ func (c *Cache) load(ctx context.Context, key string) (m engine.Module, err erro
 // the key in its header says. It goes by the artefact's name: nobody knows what was
 // read if that leads elsewhere in the end.
 func (c *Cache) read(ctx context.Context, key string, read func(dir string) error) bool {
-	a, err := openArtefact(filepath.Join(c.dir, key), syscall.LOCK_SH)
-	if a == nil {
+	return c.readOpened(ctx, c.openChecked(key, c.precompiler.Check), read)
+}
+
+// opened is an artefact that is open and checked, but for the content of some files.
+type opened struct {
+	*artefact // nil if there is none, or not now
+	rest      []fileInfo
+	err       error // what is wrong with it
+}
+
+func (c *Cache) openChecked(key string, when checking) (o opened) {
+	o.artefact, o.err = openArtefact(filepath.Join(c.dir, key), syscall.LOCK_SH)
+	if o.artefact != nil && (errors.Is(o.err, errInUse) || errors.Is(o.err, errGone)) {
+		o.close()
+		o.artefact = nil
+	}
+	if o.artefact != nil && o.err == nil {
+		o.rest, o.err = o.verify(key, when)
+	}
+	return o
+}
+
+// readOpened closes the artefact.
+func (c *Cache) readOpened(ctx context.Context, o opened, read func(dir string) error) bool {
+	if o.artefact == nil {
 		return false
 	}
-	defer a.close()
-	if errors.Is(err, errInUse) || errors.Is(err, errGone) {
-		return false
-	}
-	if err == nil {
-		err = a.verify(key, c.precompiler.Compares)
-	}
-	if err == nil {
-		err = read(a.code())
-	}
-	if err == nil && !a.inPlace() {
+	defer o.close()
+	err := o.read(read)
+	if err == nil && !o.inPlace() {
 		err = errGone
 	}
 	if err != nil && ctx.Err() == nil && !passing(err) {
-		c.drop(a, err)
+		c.drop(o.artefact, err)
 	}
 	if err == nil {
-		c.used(a.path)
+		c.used(o.path)
 	}
 	return err == nil
+}
+
+// read checks what is left to check beside the reading.
+func (o opened) read(read func(dir string) error) error {
+	if o.err != nil {
+		return o.err
+	}
+	var damage error
+	var beside sync.WaitGroup
+	if len(o.rest) > 0 {
+		beside.Go(func() { damage = o.checkContent(o.rest) })
+	}
+	err := read(o.code())
+	beside.Wait()
+	return cmp.Or(damage, err)
 }
 
 // passing tells that an error says nothing of the files: of what there is not enough at
@@ -412,7 +447,7 @@ func (c *Cache) seal(temp string, h header) error {
 		return err
 	}
 	var err error
-	if h.Files, err = describe(temp, nil); err != nil {
+	if h.Files, err = describe(temp); err != nil {
 		return err
 	}
 	h.Engine = c.fingerprint

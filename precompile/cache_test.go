@@ -36,7 +36,7 @@ type fakeCompiler struct {
 	whilePrecompiling  func() error // between its two files; may be nil
 	whileLoading       func(dir string)
 	failLoad, padBytes int
-	compares           string // the file whose content is left to it
+	checks             map[string]engine.Check
 }
 
 func newFake() *fakeCompiler { return &fakeCompiler{fingerprint: "fake v1"} }
@@ -52,10 +52,10 @@ func codeOf(binary []byte) string { return fmt.Sprintf("%x", sha256.Sum256(binar
 
 var errInvalid = &engine.InvalidModuleError{Err: errors.New("bad binary")}
 
-func (f *fakeCompiler) Info() engine.Info           { return engine.Info{Name: "fake"} }
-func (f *fakeCompiler) Close(context.Context) error { return nil }
-func (f *fakeCompiler) Fingerprint() string         { return f.fingerprint }
-func (f *fakeCompiler) Compares(file string) bool   { return file == f.compares }
+func (f *fakeCompiler) Info() engine.Info              { return engine.Info{Name: "fake"} }
+func (f *fakeCompiler) Close(context.Context) error    { return nil }
+func (f *fakeCompiler) Fingerprint() string            { return f.fingerprint }
+func (f *fakeCompiler) Check(file string) engine.Check { return f.checks[file] }
 
 func (f *fakeCompiler) Compile(_ context.Context, binary []byte) (engine.Module, error) {
 	f.compiled.Add(1)
@@ -215,7 +215,9 @@ func requireEmpty(t *testing.T, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	require.Empty(t, entries)
+	for _, e := range entries {
+		require.Equal(t, keyFile, e.Name(), "what is left")
+	}
 }
 
 func TestUncached(t *testing.T) {
@@ -366,15 +368,17 @@ func verify(t *testing.T, path, key string) error {
 	a, err := openArtefact(path, syscall.LOCK_SH)
 	require.NoError(t, err)
 	defer a.close()
-	return a.verify(key, newFake().Compares)
+	rest, err := a.verify(key, checkFirst)
+	require.Empty(t, rest)
+	return err
 }
 
-// TestEngineThatComparesItself is not so only where an engine loads elsewhere: somebody
-// must find the damage who can have the artefact made again.
-func TestEngineThatComparesItself(t *testing.T) {
+// TestCheckInLoad is not so only where an engine loads elsewhere: somebody must find the
+// damage who can have the artefact made again.
+func TestCheckInLoad(t *testing.T) {
 	t.Parallel()
 	dir, fake := t.TempDir(), newFake()
-	fake.compares = "rodata"
+	fake.checks = map[string]engine.Check{"rodata": engine.CheckInLoad}
 	c := openCache(t, dir, fake, CacheConfig{})
 	ask(t, c, binaryNo(1))
 	path := filepath.Join(only(t, dir), "code", "rodata")
@@ -386,7 +390,7 @@ func TestEngineThatComparesItself(t *testing.T) {
 	m, origin, err := c.Module(t.Context(), actionNo(1))
 	require.NoError(t, err)
 	require.Equal(t, Loaded, origin)
-	require.NotEqual(t, codeOf(binaryNo(1)), m.(fakeModule).code, "what this engine does not compare")
+	require.NotEqual(t, codeOf(binaryNo(1)), m.(fakeModule).code, "what this engine does not check")
 
 	open, origin, err := c.Artefact(t.Context(), binaryNo(1), sha256.Sum256(binaryNo(1)))
 	require.NoError(t, err)
@@ -396,6 +400,33 @@ func TestEngineThatComparesItself(t *testing.T) {
 
 	require.NoError(t, os.Truncate(path, 1))
 	require.Equal(t, Compiled, ask(t, c, binaryNo(1)), "of another size")
+}
+
+// TestCheckBeside has the engine load what is damaged, and nobody get what came of that.
+func TestCheckBeside(t *testing.T) {
+	t.Parallel()
+	dir, fake := t.TempDir(), newFake()
+	fake.checks = map[string]engine.Check{"rodata": engine.CheckBeside}
+	c := openCache(t, dir, fake, CacheConfig{})
+	ask(t, c, binaryNo(1))
+	require.Equal(t, Loaded, ask(t, c, binaryNo(1)))
+	for _, damage := range []struct {
+		loads int64 // with that of what is compiled
+		of    func(content []byte) []byte
+	}{
+		{2, func(content []byte) []byte { content[0] ^= 1; return content }},
+		{1, func(content []byte) []byte { return append(content, 0) }},
+	} {
+		path := filepath.Join(only(t, dir), "code", "rodata")
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path, damage.of(content), 0o600))
+		loaded, dropped := fake.loaded.Load(), c.Stats().Dropped
+		require.Equal(t, Compiled, ask(t, c, binaryNo(1)))
+		require.Equal(t, damage.loads, fake.loaded.Load()-loaded, "loads")
+		require.Equal(t, dropped+1, c.Stats().Dropped, "dropped")
+		require.Equal(t, Loaded, ask(t, c, binaryNo(1)))
+	}
 }
 
 func TestEngineThatCannotLoad(t *testing.T) {
@@ -613,7 +644,8 @@ func TestReadersNoticeWhatCameAfter(t *testing.T) {
 	require.NoError(t, err)
 	defer old.close()
 	replace("")
-	require.ErrorIs(t, old.verify(filepath.Base(path), fake.Compares), errGone)
+	_, err = old.verify(filepath.Base(path), checkFirst)
+	require.ErrorIs(t, err, errGone)
 
 	fake.whileLoading = func(string) {
 		fake.whileLoading = nil

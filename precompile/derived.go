@@ -9,14 +9,24 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 )
 
 // Derived keeps what is made of one module beside the module's artefact, as
 // directories under names: whole, compared with checksums before they are read, and
 // evicted as artefacts are. It is safe for concurrent use.
 type Derived struct {
-	cache *Cache
-	hash  [sha256.Size]byte
+	cache    *Cache
+	hash     [sha256.Size]byte
+	expected atomic.Pointer[expected]
+}
+
+// expected is a directory that is checked before it is read.
+type expected struct {
+	name    string
+	taken   atomic.Bool
+	checked chan struct{} // closed when opened is there
+	opened  opened
 }
 
 // Derived gives the place for what is made of an action's module; nil where the
@@ -32,7 +42,33 @@ func (c *Cache) Derived(action Action) *Derived {
 // A directory that is not sound, and one that the function has an error for, are
 // removed, unless that is [engine.ErrNotNow].
 func (d *Derived) Read(name string, read func(dir string) error) bool {
-	return d.cache.read(context.Background(), d.key(name), read)
+	ctx := context.Background()
+	if e := d.expected.Load(); e != nil && e.name == name && e.taken.CompareAndSwap(false, true) {
+		<-e.checked
+		return d.cache.readOpened(ctx, e.opened, read)
+	}
+	return d.cache.read(ctx, d.key(name), read)
+}
+
+// Expect checks the directory of a name, if there is one, beside what its caller does. The
+// first Read of it need not, if it comes before done is called.
+func (d *Derived) Expect(name string) (done func()) {
+	key := d.key(name)
+	if !d.cache.has(key) {
+		return func() {}
+	}
+	e := &expected{name: name, checked: make(chan struct{})}
+	d.expected.Store(e)
+	go func() {
+		defer close(e.checked)
+		e.opened = d.cache.openChecked(key, checkFirst)
+	}()
+	return func() {
+		<-e.checked
+		if e.taken.CompareAndSwap(false, true) {
+			d.cache.readOpened(context.Background(), e.opened, func(string) error { return nil })
+		}
+	}
 }
 
 // Write keeps what a function writes into a directory, unless there is one of that

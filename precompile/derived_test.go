@@ -60,6 +60,69 @@ func TestDerived(t *testing.T) {
 	require.Equal(t, CacheStats{Compiled: 2, Stored: 4}, c.Stats())
 }
 
+// TestExpect has what is expected read as anything else is, and let go if it is not.
+func TestExpect(t *testing.T) {
+	t.Parallel()
+	c := openCache(t, t.TempDir(), newFake(), CacheConfig{})
+	ask(t, c, binaryNo(1))
+	d := c.Derived(actionNo(1))
+	done := d.Expect("a")
+	require.Empty(t, noteOf(t, d, "a"), "what is not there")
+	done()
+	d.Write("a", writeNote("one"))
+	d.Write("b", writeNote("two"))
+
+	done = d.Expect("a")
+	require.Equal(t, "two", noteOf(t, d, "b"), "another")
+	for range 2 {
+		require.Equal(t, "one", noteOf(t, d, "a"))
+	}
+	done()
+	done, again := d.Expect("b"), d.Expect("b")
+	path := filepath.Join(c.dir, d.key("b"))
+	<-d.expected.Load().checked
+	require.False(t, c.evictOne(path), "while it is expected")
+	require.Equal(t, "two", noteOf(t, d, "b"))
+	done()
+	again()
+	require.True(t, c.evictOne(path), "when it is no more")
+}
+
+// TestExpectedAndDamaged has what is damaged removed by whoever has it open last.
+func TestExpectedAndDamaged(t *testing.T) {
+	t.Parallel()
+	for name, later := range map[string]bool{"before": false, "after it was checked": true} {
+		for reader, read := range map[string]func(c *Cache, d *Derived){
+			"nobody":      func(*Cache, *Derived) {},
+			"who expects": func(_ *Cache, d *Derived) { require.Empty(t, noteOf(t, d, "a")) },
+			"another":     func(c *Cache, _ *Derived) { require.Empty(t, noteOf(t, c.Derived(actionNo(1)), "a")) },
+		} {
+			if later && reader != "another" {
+				continue // nobody sees it
+			}
+			c := openCache(t, t.TempDir(), newFake(), CacheConfig{})
+			ask(t, c, binaryNo(1))
+			d := c.Derived(actionNo(1))
+			d.Write("a", writeNote("one"))
+			damage := func() {
+				require.NoError(t, os.WriteFile(filepath.Join(c.dir, d.key("a"), "code", "note"), []byte("two"), 0o600))
+			}
+			if !later {
+				damage()
+			}
+			done := d.Expect("a")
+			<-d.expected.Load().checked
+			if later {
+				damage()
+			}
+			read(c, d)
+			done()
+			require.EqualValues(t, 1, c.Stats().Dropped, "damaged %s, read by %s", name, reader)
+			requireNoTemps(t, c.dir)
+		}
+	}
+}
+
 func TestDerivedIsBesideAnArtefact(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"os"
-	"path/filepath"
-	"syscall"
 
 	"wasmwhisk/engine"
 )
@@ -43,22 +41,17 @@ func (c *Cache) Artefact(ctx context.Context, binary []byte, hash [sha256.Size]b
 
 // open gives a sound artefact's directory, and nil if there is none.
 func (c *Cache) open(key string) *os.File {
-	a, err := openArtefact(filepath.Join(c.dir, key), syscall.LOCK_SH)
-	if a == nil {
+	o := c.openChecked(key, checkFirst)
+	switch {
+	case o.artefact == nil:
 		return nil
-	}
-	if err == nil {
-		err = a.verify(key, nil)
-	}
-	if err == nil {
-		c.used(a.path)
+	case o.err == nil:
+		c.used(o.path)
 		c.count(func(s *CacheStats) { s.Loaded++ })
-		return a.lock
+		return o.lock
 	}
-	if !errors.Is(err, errInUse) && !errors.Is(err, errGone) {
-		c.drop(a, err)
-	}
-	a.close()
+	c.drop(o.artefact, o.err)
+	o.close()
 	return nil
 }
 

@@ -4,19 +4,19 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
+	"unsafe"
 )
 
 const (
 	uploadPrefix = "upload-"
 	// uploadForm changes when [Intake] finds something else in the same bytes.
-	uploadForm = 2
+	uploadForm = 3
 	// smallUpload is the size below which unpacking costs less than looking.
 	smallUpload = 4 << 10
 	// maxUploads bounds how many uploads are remembered, at 4 KiB of disk each.
@@ -25,10 +25,6 @@ const (
 
 // ErrBinaryNeeded tells that a module must be compiled, and of what.
 var ErrBinaryNeeded = errors.New("no artefact, and no binary to compile")
-
-// uploadID is a hash of an upload and of the limits that it was taken in under.
-// Its zero value means that the upload is none to remember.
-type uploadID [sha256.Size]byte
 
 // remembered is what there is to know of an upload that was seen before.
 type remembered struct {
@@ -43,13 +39,16 @@ func (c *Cache) Intake(code string, limits Limits) (Action, error) {
 	if c.precompiler == nil || len(code) < smallUpload {
 		return IntakeBase64(code, limits)
 	}
-	id := identify(code, limits.withDefaults())
+	text := unsafe.Slice(unsafe.StringData(code), len(code)) //nolint:gosec // nothing writes there
+	id := c.identify(text, limits.withDefaults())
 	if r, err := c.recall(id); err == nil {
+		c.began(text, r.Hash)
 		c.used(filepath.Join(c.dir, c.key(r.Hash)))
 		return Action{Hash: r.Hash, Manifest: r.Manifest, upload: id}, nil
 	}
 	action, err := intakeBase64(code, limits, c.interpreter.preview())
 	if err == nil && len(action.Binary) >= c.smallBinary {
+		c.began(text, action.Hash)
 		action.upload = id
 	}
 	return action, err
@@ -131,6 +130,9 @@ func (c *Cache) keepUpload(id uploadID, text []byte) error {
 // recall trusts what it reads as far as the directory is ours alone, but not to
 // have survived a crash.
 func (c *Cache) recall(id uploadID) (r remembered, err error) {
+	if id == (uploadID{}) {
+		return r, fs.ErrNotExist
+	}
 	text, err := readHeader(c.uploadPath(id))
 	if err != nil {
 		return r, err
@@ -161,28 +163,4 @@ func (c *Cache) forgetUploads() {
 			c.failed("forget upload", err)
 		}
 	}
-}
-
-// identify hashes the halves of the code side by side, and then what came of that.
-func identify(code string, limits Limits) uploadID {
-	var first, second [sha256.Size]byte
-	var other sync.WaitGroup
-	half := len(code) / 2
-	other.Go(func() { first = sum(code[:half]) })
-	second = sum(code[half:])
-	other.Wait()
-	return sha256.Sum256(fmt.Appendf(nil, "%d %+v %x %x", uploadForm, limits, first, second))
-}
-
-// sum hashes without a copy.
-func sum(text string) (sum [sha256.Size]byte) {
-	h := sha256.New()
-	buf := make([]byte, 32<<10)
-	for len(text) > 0 {
-		n := copy(buf, text)
-		h.Write(buf[:n])
-		text = text[n:]
-	}
-	h.Sum(sum[:0])
-	return sum
 }

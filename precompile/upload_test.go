@@ -7,7 +7,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -88,12 +92,67 @@ func TestUploadWithoutArtefact(t *testing.T) {
 	require.ErrorIs(t, err, ErrBinaryNeeded)
 }
 
+// TestUploadKey has uploads known as long as the directory has its key, and new ones
+// remembered if that is lost.
+func TestUploadKey(t *testing.T) {
+	t.Parallel()
+	dir, code := t.TempDir(), uploadNo(t, 1)
+	known := func() bool {
+		action, _ := initialize(t, openCache(t, dir, newFake(), CacheConfig{}), code)
+		return action.Binary == nil
+	}
+	require.False(t, known())
+	require.True(t, known())
+	path := filepath.Join(dir, keyFile)
+	key, err := os.ReadFile(path)
+	require.NoError(t, err)
+	flipped := bytes.Clone(key)
+	flipped[len(flipped)/2] ^= 1
+	for _, other := range [][]byte{nil, key[1:], flipped, make([]byte, len(key)), make([]byte, keyBytes)} {
+		require.NoError(t, os.WriteFile(path, other, 0o600))
+		require.False(t, known(), "with a key %q", other)
+		require.True(t, known(), "with a new key")
+	}
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.Mkdir(path, 0o700))
+	require.False(t, known(), "without a key")
+	require.False(t, known(), "without a key")
+}
+
+// TestUploadKeyIsTriedAgain has a disk that fails once cost no more than a while.
+func TestUploadKeyIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, err := newCache(t.TempDir(), newFake(), CacheConfig{}, &failingDisk{n: 1})
+		require.NoError(t, err)
+		require.Zero(t, c.identify([]byte("text"), Limits{}))
+		require.Zero(t, c.identify([]byte("text"), Limits{}), "at once")
+		time.Sleep(diskPause)
+		require.NotZero(t, c.identify([]byte("text"), Limits{}), "later")
+	})
+}
+
+func TestUploadKeyIsOneForAll(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var all sync.WaitGroup
+	ids := make([]uploadID, 8)
+	for i := range ids {
+		c := openCache(t, dir, newFake(), CacheConfig{})
+		all.Go(func() { ids[i] = c.identify([]byte("text"), Limits{}) })
+	}
+	all.Wait()
+	require.Len(t, slices.Compact(ids), 1)
+	require.NotZero(t, ids[0])
+	require.NotEqual(t, ids[0], openCache(t, t.TempDir(), newFake(), CacheConfig{}).identify([]byte("text"), Limits{}), "of another directory")
+}
+
 func TestDamagedUpload(t *testing.T) {
 	t.Parallel()
 	c := openCache(t, t.TempDir(), newFake(), CacheConfig{})
 	code := uploadNo(t, 1)
 	initialize(t, c, code)
-	path := c.uploadPath(identify(code, Limits{}.withDefaults()))
+	path := c.uploadPath(c.identify([]byte(code), Limits{}.withDefaults()))
 	whole, err := os.ReadFile(path)
 	require.NoError(t, err)
 	for i := range whole {

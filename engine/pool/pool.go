@@ -99,6 +99,22 @@ func (p *Pool) Get(ctx context.Context, key Key, load LoadFunc) (*Ref, error) {
 	return &Ref{pool: p, entry: e}, nil
 }
 
+// Has tells whether the pool has the module of key, made.
+func (p *Pool) Has(key Key) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e, ok := p.entries[key]
+	if !ok {
+		return false
+	}
+	select {
+	case <-e.done:
+		return e.err == nil
+	default:
+		return false
+	}
+}
+
 // join makes the caller a user of the entry of key.
 func (p *Pool) join(ctx context.Context, key Key, load LoadFunc) (*entry, error) {
 	p.mu.Lock()

@@ -144,6 +144,21 @@ func TestLoadsOnceForAllWhoWait(t *testing.T) {
 	})
 }
 
+func TestHasWhatIsMade(t *testing.T) {
+	t.Parallel()
+	p := pool.New(pool.Config{})
+	closing(t, p)
+	require.False(t, p.Has(key(1)))
+	_, err := p.Get(t.Context(), key(1), func(context.Context) (engine.Module, error) {
+		assert.False(t, p.Has(key(1)), "while it is made")
+		return nil, errors.New("no")
+	})
+	require.Error(t, err)
+	require.False(t, p.Has(key(1)), "what could not be made")
+	get(t, p, 1, &fake{size: 1}).Release()
+	require.True(t, p.Has(key(1)))
+}
+
 func TestErrorIsNotKept(t *testing.T) {
 	t.Parallel()
 	p := pool.New(pool.Config{})

@@ -38,7 +38,7 @@ func (p *Program) fork(contract abi.Contract, policy Policy) (*start, error) {
 	if !policy.Fork || policy.NoSnapshot || name != abi.Command && name != abi.ActionLoop || abi.Behind(contract, p.module.Exports()) != nil {
 		return nil, nil
 	}
-	key := keyOf(contract, policy)
+	key := keyOf(contract.Name(), policy)
 	key.forked = "forked\x00" + strings.Join(policy.Env, "\x00")
 	if p.forks(key) > maxForks {
 		return nil, nil

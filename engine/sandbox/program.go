@@ -239,23 +239,23 @@ var errClosedProgram = errors.New("program is closed")
 
 // start gives the start that all sandboxes under such a policy have in common.
 func (p *Program) start(contract abi.Contract, policy Policy) (*start, error) {
-	key := keyOf(contract, policy)
+	key := keyOf(contract.Name(), policy)
 	return p.startOf(key, func() *start {
 		s := newStart(p, contract, policy)
-		if policy.Store != nil && !policy.NoSnapshot {
-			s.store, s.name = policy.Store, storedName(key)
+		if policy.stores() {
+			s.store, s.name = policy.Store, storedName(policy)
 		}
 		return s
 	})
 }
 
-func keyOf(contract abi.Contract, policy Policy) startKey {
+func keyOf(contract abi.Name, policy Policy) startKey {
 	var mounts strings.Builder
 	for _, m := range policy.Capabilities.Mounts {
 		mounts.WriteString(m.Guest + "\x00")
 	}
 	return startKey{
-		contract: contract.Name(), pages: policy.Limits.MemoryPages,
+		contract: contract, pages: policy.Limits.MemoryPages,
 		mounts: mounts.String(), noSnapshot: policy.NoSnapshot,
 	}
 }

@@ -20,6 +20,10 @@ type Store interface {
 	// has an error for is of no use any more, unless that is [engine.ErrNotNow].
 	Read(name string, read func(dir string) error) bool
 
+	// Expect tells that Read will be asked for a name before done is called, so that the
+	// store can begin with what takes time.
+	Expect(name string) (done func())
+
 	// Write keeps what a function writes into a directory that is empty. Perhaps it
 	// does not: nothing depends on it but time.
 	Write(name string, write func(dir string) error)
@@ -27,13 +31,27 @@ type Store interface {
 
 // storedForm changes with all that a guest's state after its start-up depends on,
 // beside what is in a startKey and the engine's fingerprint: what it is called for and
-// told by then.
-const storedForm = 1
+// told by then, and which contract a module has that was asked for none.
+const storedForm = 2
 
-// storedName tells a start of a program from all others there may ever be.
-func storedName(key startKey) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %+v", storedForm, key))
+// storedName tells a start of a program from all others there may ever be. The contract is
+// as it was asked for, so that the name is known before the program.
+func storedName(policy Policy) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %+v", storedForm, keyOf(policy.Contract, policy)))
 	return hex.EncodeToString(sum[:])
+}
+
+// stores tells whether starts under the policy are stored.
+func (p Policy) stores() bool { return p.Store != nil && !p.NoSnapshot }
+
+// Expect has the policy's store prepare for a program that is not there yet, and is tried
+// before done is called.
+func Expect(policy Policy) (done func()) {
+	if !policy.stores() {
+		return func() {}
+	}
+	policy.Limits = policy.Limits.WithDefaults()
+	return policy.Store.Expect(storedName(policy))
 }
 
 // What is stored: the snapshot as the engine wrote it, and what the monotonic clock told

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engine/abi"
 	"wasmwhisk/engine/sandbox"
 	"wasmwhisk/engines/wazero"
 	"wasmwhisk/internal/wat"
@@ -27,6 +28,7 @@ type store struct {
 	reads, writes int
 	names         map[string]bool
 	err           error // of the last that read
+	expected      string
 }
 
 func newStore(t *testing.T) *store { return &store{dir: t.TempDir(), names: map[string]bool{}} }
@@ -43,6 +45,13 @@ func (s *store) Read(name string, read func(dir string) error) bool {
 	}
 	s.reads++
 	return true
+}
+
+func (s *store) Expect(name string) (done func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expected = name
+	return func() {}
 }
 
 func (s *store) Write(name string, write func(dir string) error) {
@@ -112,6 +121,27 @@ func TestStartUpIsSharedByLaterProcesses(t *testing.T) {
 	require.NoError(t, process(t, src, sandbox.Policy{Store: s, Env: []string{"KEY=value"}}))
 	reads, _ = s.counts()
 	require.Equal(t, 1, reads, "with another environment, which no start-up sees")
+}
+
+// TestExpectNamesWhatIsRead knows the name before there is a program.
+func TestExpectNamesWhatIsRead(t *testing.T) {
+	t.Parallel()
+	for name, policy := range map[string]sandbox.Policy{
+		"plain":               {},
+		"a contract by name":  {Contract: abi.Reactor},
+		"less memory":         {Limits: sandbox.Limits{MemoryPages: 100}},
+		"a directory":         withFile(t, "ok"),
+		"without a snapshot":  {NoSnapshot: true},
+		"another environment": {Env: []string{"KEY=value"}},
+		"the default memory":  {Limits: sandbox.Limits{}.WithDefaults()},
+	} {
+		s := newStore(t)
+		policy.Store = s
+		defer sandbox.Expect(policy)()
+		require.NoError(t, process(t, starting(""), policy), name)
+		require.Equal(t, !policy.NoSnapshot, s.names[s.expected], name)
+	}
+	sandbox.Expect(sandbox.Policy{})()
 }
 
 func TestStartUpsThatAreNotShared(t *testing.T) {

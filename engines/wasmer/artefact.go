@@ -33,8 +33,8 @@ const (
 	codeFile   = "code"
 )
 
-// Compares tells that all is left to the caller.
-func (r *Runtime) Compares(string) bool { return false }
+// Check tells that the library believes all files.
+func (r *Runtime) Check(string) engine.Check { return engine.CheckFirst }
 
 // Fingerprint tells processors apart more finely than code differs.
 func (r *Runtime) Fingerprint() string {

@@ -18,7 +18,7 @@ import (
 )
 
 // artefactForm changes with the files of an artefact and what is in them.
-const artefactForm = 8
+const artefactForm = 9
 
 // The files of an artefact, beside those of the code.
 const (
@@ -86,7 +86,7 @@ func writeArtefact(ctx context.Context, dir string, source []byte, c code) error
 		return fmt.Errorf("write artefact: %w", err)
 	}
 	return errors.Join(
-		writeCode(dir, written),
+		writeCode(dir, padCode(written)),
 		os.RemoveAll(filepath.Join(dir, "compiling")),
 		os.RemoveAll(filepath.Join(dir, "naming")),
 		os.WriteFile(filepath.Join(dir, skeletonFile), skeleton, 0o600),

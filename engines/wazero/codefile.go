@@ -59,12 +59,35 @@ func findCode(written []byte) (from, to int) {
 	if size > uint64(r.Len()) {
 		return none, none
 	}
-	sum := crc32.Checksum(r.Next(int(size)), crc32.MakeTable(crc32.Castagnoli))
+	sum := crc32.Checksum(r.Next(int(size)), castagnoli())
 	if r.Len() < 4 || number(4) != uint64(sum) {
 		return none, none
 	}
 	return from, from + int(size)
 }
+
+// hugePage is what a processor can map at once, everywhere wazero compiles for.
+const hugePage = 2 << 20
+
+// padCode has machine code end where a huge page does, if that takes little room. Linux,
+// from 6.7 on, lays memory of such a size where huge pages begin, and there it maps
+// those of a file at once: wazero's checksum takes half the time then, and code that
+// runs misses less often.
+func padCode(written []byte) []byte {
+	from, to := findCode(written)
+	room := (hugePage - (to-from)%hugePage) % hugePage
+	if room == 0 || room > (to-from)/4 {
+		return written
+	}
+	code := append(slices.Clone(written[from:to]), make([]byte, room)...)
+	padded := slices.Concat(written[:from], code, written[to:])
+	binary.LittleEndian.PutUint64(padded[from-8:], uint64(len(code)))
+	binary.LittleEndian.PutUint32(padded[to+room:], crc32.Checksum(code, castagnoli()))
+	return padded
+}
+
+// castagnoli is of the polynomial that wazero has in its checksum.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // codeReader reads what wazero wrote from an artefact. A reader that asks for all
 // machine code at once gets it mapped over the memory that it offers.

@@ -55,8 +55,17 @@ func cpuFeatures() []byte {
 	return sum[:8]
 }
 
-// Compares knows that wazero has a checksum of machine code.
-func (c *Compiler) Compares(file string) bool { return file == machineFile }
+// Check knows that wazero has a checksum of machine code, and that the memory's initial
+// content is for instances.
+func (c *Compiler) Check(file string) engine.Check {
+	switch file {
+	case machineFile:
+		return engine.CheckInLoad
+	case memoryFile:
+		return engine.CheckBeside
+	}
+	return engine.CheckFirst
+}
 
 // Precompile compiles on this goroutine, as Compile does.
 func (c *Compiler) Precompile(ctx context.Context, binary []byte, dir string) (err error) {

@@ -39,6 +39,8 @@ type Action struct {
 	module  *pool.Ref      // nil if there are workers
 	workers *worker.Runner // nil if activations run in this process
 	granted sandbox.Capabilities
+
+	expected func() // ends what was begun for the trial
 }
 
 // runner is a template of sandboxes in this process, or processes that have it.

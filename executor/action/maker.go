@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"wasmwhisk/engine"
@@ -33,6 +35,12 @@ type Uploads interface {
 // *precompile.Cache does.
 type Deriving interface {
 	Derived(action precompile.Action) *precompile.Derived
+}
+
+// Foreseeing is implemented by [Modules] that guess what an upload is. A
+// *precompile.Cache does.
+type Foreseeing interface {
+	Foresee(beginning []byte) (precompile.Action, bool)
 }
 
 // Recents is implemented by [Modules] that know what was used last. A
@@ -69,10 +77,14 @@ type Config struct {
 	CodeBytes int64
 }
 
+// maxAhead bounds the modules that are kept for uploads of which only the beginning came.
+const maxAhead = 4
+
 // Maker makes actions. It is safe for concurrent use.
 type Maker struct {
 	config    Config
 	hostFuncs []engine.HostFunc
+	ahead     atomic.Int32 // modules that are loaded or kept for uploads to come
 }
 
 // NewMaker gives a maker of actions; the pool and the modules stay their
@@ -95,6 +107,7 @@ func (m *Maker) Make(ctx context.Context, req Request) (*Action, Trial, error) {
 		return nil, trial, err
 	}
 	probed := a.runner.Probe(ctx)
+	a.expected()
 	trial.Logs = probed.Logs
 	trial.Snapshot, trial.Instantiate = probed.Timings.Snapshot, probed.Timings.Instantiate
 	if probed.Err != nil {
@@ -132,14 +145,48 @@ func (m *Maker) Preload(ctx context.Context, n int) {
 		return
 	}
 	for _, last := range known.Recent(n) {
-		ref, err := m.config.Pool.Get(ctx, pool.Key(last.Hash), func(ctx context.Context) (engine.Module, error) {
-			module, _, err := m.config.Modules.Module(ctx, last)
-			return module, err
-		})
-		if err == nil {
+		if ref, err := m.loadAhead(ctx, last); err == nil {
 			ref.Release()
 		}
 	}
+}
+
+// Prefetch has the pool begin to load the module of the last upload that began so, if it
+// is on disk, and keep it until it is told to stop. It does so for few at a time.
+func (m *Maker) Prefetch(ctx context.Context, beginning []byte) (stop func()) {
+	known, ok := m.config.Modules.(Foreseeing)
+	if !ok || m.config.Workers != nil {
+		return func() {}
+	}
+	foreseen, ok := known.Foresee(beginning)
+	if !ok {
+		return func() {}
+	}
+	if m.ahead.Add(1) > maxAhead {
+		m.ahead.Add(-1)
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var loading sync.WaitGroup
+	loading.Go(func() {
+		defer m.ahead.Add(-1)
+		if ref, err := m.loadAhead(ctx, foreseen); err == nil {
+			<-ctx.Done()
+			ref.Release()
+		}
+	})
+	return func() {
+		cancel()
+		loading.Wait()
+	}
+}
+
+// loadAhead gives the module of an action without its binary.
+func (m *Maker) loadAhead(ctx context.Context, known precompile.Action) (*pool.Ref, error) {
+	return m.config.Pool.Get(ctx, pool.Key(known.Hash), func(ctx context.Context) (engine.Module, error) {
+		module, _, err := m.config.Modules.Module(ctx, known)
+		return module, err
+	})
 }
 
 func (m *Maker) intake(req Request, trial *Trial) (precompile.Action, error) {
@@ -162,24 +209,28 @@ func (m *Maker) remember(taken precompile.Action) {
 
 // prepare makes an action that was not tried yet.
 func (m *Maker) prepare(ctx context.Context, req Request, taken precompile.Action, trial *Trial) (_ *Action, err error) {
-	a := &Action{}
+	a := &Action{expected: func() {}}
 	defer func() {
 		if err != nil {
+			a.expected()
 			a.Close()
 		}
 	}()
 	if m.config.Workers != nil {
 		return a, m.isolate(ctx, a, req, taken, trial)
 	}
-	if a.module, err = m.module(ctx, req.Code, taken, trial); err != nil {
-		return nil, err
-	}
-	m.remember(taken)
 	if a.granted, err = m.grant(req.Wishes, ownerOf(req.Namespace, req.ID)); err != nil {
 		return nil, err
 	}
 	policy := m.policy(req, taken.Manifest, a.granted)
 	policy.Store = m.store(taken)
+	if !m.config.Pool.Has(pool.Key(taken.Hash)) {
+		a.expected = sandbox.Expect(policy)
+	}
+	if a.module, err = m.module(ctx, req.Code, taken, trial); err != nil {
+		return nil, err
+	}
+	m.remember(taken)
 	a.runner, err = sandbox.New(a.module.Program(), m.hostFuncs, policy)
 	return a, err
 }
@@ -197,7 +248,7 @@ func (m *Maker) module(ctx context.Context, code string, taken precompile.Action
 		return module, err
 	}
 	ref, err := m.config.Pool.Get(ctx, pool.Key(taken.Hash), load)
-	if errors.Is(err, precompile.ErrBinaryNeeded) { // it was Preload that loaded, without code
+	for errors.Is(err, precompile.ErrBinaryNeeded) { // others loaded ahead, without code
 		ref, err = m.config.Pool.Get(ctx, pool.Key(taken.Hash), load)
 	}
 	trial.Source = sourceOf(origin)

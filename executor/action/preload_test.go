@@ -71,3 +71,54 @@ func TestPreloadTakesNothingFromRequests(t *testing.T) {
 	both.Wait()
 	assert.Equal(t, 1, p.Stats().Modules)
 }
+
+// gone are modules whose artefacts are not there any more.
+type gone struct{ engine.WasmRuntime }
+
+func (g gone) Module(ctx context.Context, taken precompile.Action) (engine.Module, precompile.Origin, error) {
+	if taken.Binary == nil {
+		return nil, precompile.Compiled, precompile.ErrBinaryNeeded
+	}
+	m, err := g.Compile(ctx, taken.Binary)
+	return m, precompile.Compiled, err
+}
+
+// TestManyLoadsAheadTakeNothingFromRequests has requests join the loads of others over and
+// over, all in vain.
+func TestManyLoadsAheadTakeNothingFromRequests(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	rt, err := wazero.NewCompiler(ctx, engine.Config{HostFuncs: sandbox.HostFuncs()})
+	require.NoError(t, err)
+	code := string(wat.Must(`(memory (export "memory") 1) (func (export "_start"))`))
+	last, err := precompile.Intake([]byte(code), precompile.Limits{})
+	require.NoError(t, err)
+	p := pool.New(pool.Config{MaxBytes: 1})
+	defer func() {
+		assert.NoError(t, p.Close(context.WithoutCancel(ctx)))
+		assert.NoError(t, rt.Close(context.WithoutCancel(ctx)))
+	}()
+	m := NewMaker(Config{Pool: p, Modules: gone{rt}})
+	known := precompile.Action{Hash: last.Hash}
+	requests, done := context.WithCancel(ctx)
+	var others sync.WaitGroup
+	for range 8 {
+		others.Go(func() {
+			for requests.Err() == nil {
+				if ref, err := m.loadAhead(ctx, known); err == nil {
+					ref.Release()
+				}
+			}
+		})
+	}
+	for range 300 {
+		var trial Trial
+		ref, err := m.module(ctx, "", last, &trial)
+		if !assert.NoError(t, err) {
+			break
+		}
+		ref.Release()
+	}
+	done()
+	others.Wait()
+}

@@ -58,14 +58,16 @@ func (b *Budget) Release(taken int64) {
 	b.free += taken
 }
 
-// Read reads a body for whose length and limit there was room.
-func Read(from io.Reader, length, limit int64) ([]byte, error) {
+// Read reads a body for whose length and limit there was room. Of one that is large and
+// tells its length, begun sees how it begins before the rest has come.
+func Read(from io.Reader, length, limit int64, begun func(part []byte)) ([]byte, error) {
 	if length < 0 {
 		return readUnknown(from, limit)
 	}
 	body := make([]byte, min(length, trustedBytes))
 	got, err := io.ReadFull(from, body)
 	if err == nil && length > trustedBytes {
+		begun(body)
 		body = append(make([]byte, 0, length), body...)[:length]
 		_, err = io.ReadFull(from, body[got:])
 	}

@@ -50,8 +50,13 @@ func TestRead(t *testing.T) {
 	for _, size := range []int{0, 1, 1000, large} {
 		text := strings.Repeat("x", size)
 		for _, length := range []int64{int64(size), -1} {
-			body, err := bodies.Read(iotest.HalfReader(strings.NewReader(text)), length, large)
+			begun := 0
+			body, err := bodies.Read(iotest.HalfReader(strings.NewReader(text)), length, large, func(part []byte) {
+				begun += len(part)
+				assert.Equal(t, text[:len(part)], string(part))
+			})
 			require.NoError(t, err)
+			assert.Equal(t, length == large, begun > 0, "begun of %d bytes, length %d", size, length)
 			assert.Equal(t, text, string(body), "Read of %d bytes, length %d", size, length)
 		}
 	}
@@ -71,7 +76,7 @@ func TestReadOfWhatIsNotAsTold(t *testing.T) {
 		"too late":                        {iotest.ErrReader(os.ErrDeadlineExceeded), 2, "The request did not arrive in time."},
 		"too late, and of unknown length": {iotest.ErrReader(os.ErrDeadlineExceeded), -1, "The request did not arrive in time."},
 	} {
-		_, err := bodies.Read(c.from, c.length, large)
+		_, err := bodies.Read(c.from, c.length, large, func([]byte) {})
 		assert.EqualError(t, err, c.want, name)
 	}
 }

@@ -63,7 +63,7 @@ func (r *receiver) timely(next echo.HandlerFunc) echo.HandlerFunc {
 // read takes a body, and the bound on its time back then: what follows may take
 // longer.
 func (r *receiver) read(c echo.Context, limit int64) ([]byte, error) {
-	body, err := bodies.Read(c.Request().Body, c.Request().ContentLength, limit)
+	body, err := bodies.Read(c.Request().Body, c.Request().ContentLength, limit, func([]byte) {})
 	if err != nil {
 		return nil, err
 	}

@@ -124,7 +124,7 @@ var errElsewhere = errors.New("the engine wasmer is not in this process")
 
 func (c wasmerCompiler) Info() engine.Info           { return engine.Info{Name: wasmerName} }
 func (c wasmerCompiler) Fingerprint() string         { return c.fingerprint }
-func (c wasmerCompiler) Compares(string) bool        { return false }
+func (c wasmerCompiler) Check(string) engine.Check   { return engine.CheckFirst }
 func (c wasmerCompiler) Close(context.Context) error { return nil }
 
 func (c wasmerCompiler) Compile(context.Context, []byte) (engine.Module, error) {

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package precompile
+
+const mapWhole = 0
