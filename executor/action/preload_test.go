@@ -37,23 +37,34 @@ func (l *lost) Module(ctx context.Context, taken precompile.Action) (engine.Modu
 	return m, precompile.Compiled, err
 }
 
+// commandIn gives an engine and an action for it.
+func commandIn(t *testing.T) (engine.WasmRuntime, precompile.Action) {
+	t.Helper()
+	rt, err := wazero.NewCompiler(t.Context(), engine.Config{HostFuncs: sandbox.HostFuncs()})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, rt.Close(context.WithoutCancel(t.Context()))) })
+	code := string(wat.Must(`(memory (export "memory") 1) (func (export "_start"))`))
+	taken, err := precompile.Intake([]byte(code), precompile.Limits{})
+	require.NoError(t, err)
+	return rt, taken
+}
+
+func makerOf(t *testing.T, config pool.Config, modules Modules) *Maker {
+	t.Helper()
+	p := pool.New(config)
+	t.Cleanup(func() { assert.NoError(t, p.Close(context.WithoutCancel(t.Context()))) })
+	return NewMaker(Config{Pool: p, Modules: modules})
+}
+
 // TestPreloadTakesNothingFromRequests has a request wait for what is loaded ahead,
 // in vain.
 func TestPreloadTakesNothingFromRequests(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	rt, err := wazero.NewCompiler(ctx, engine.Config{HostFuncs: sandbox.HostFuncs()})
-	require.NoError(t, err)
-	code := string(wat.Must(`(memory (export "memory") 1) (func (export "_start"))`))
-	last, err := precompile.Intake([]byte(code), precompile.Limits{})
-	require.NoError(t, err)
+	rt, last := commandIn(t)
 	modules := &lost{WasmRuntime: rt, last: last, asked: make(chan struct{}), answer: make(chan struct{})}
-	p := pool.New(pool.Config{})
-	defer func() {
-		assert.NoError(t, p.Close(context.WithoutCancel(ctx)))
-		assert.NoError(t, rt.Close(context.WithoutCancel(ctx)))
-	}()
-	m := NewMaker(Config{Pool: p, Modules: modules})
+	m := makerOf(t, pool.Config{}, modules)
+	p := m.config.Pool
 
 	var both sync.WaitGroup
 	both.Go(func() { m.Preload(ctx, 1) })
@@ -88,17 +99,8 @@ func (g gone) Module(ctx context.Context, taken precompile.Action) (engine.Modul
 func TestManyLoadsAheadTakeNothingFromRequests(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	rt, err := wazero.NewCompiler(ctx, engine.Config{HostFuncs: sandbox.HostFuncs()})
-	require.NoError(t, err)
-	code := string(wat.Must(`(memory (export "memory") 1) (func (export "_start"))`))
-	last, err := precompile.Intake([]byte(code), precompile.Limits{})
-	require.NoError(t, err)
-	p := pool.New(pool.Config{MaxBytes: 1})
-	defer func() {
-		assert.NoError(t, p.Close(context.WithoutCancel(ctx)))
-		assert.NoError(t, rt.Close(context.WithoutCancel(ctx)))
-	}()
-	m := NewMaker(Config{Pool: p, Modules: gone{rt}})
+	rt, last := commandIn(t)
+	m := makerOf(t, pool.Config{MaxBytes: 1}, gone{rt})
 	known := precompile.Action{Hash: last.Hash}
 	requests, done := context.WithCancel(ctx)
 	var others sync.WaitGroup
