@@ -84,10 +84,18 @@ func TestPreloadTakesNothingFromRequests(t *testing.T) {
 }
 
 // gone are modules whose artefacts are not there any more.
-type gone struct{ engine.WasmRuntime }
+type gone struct {
+	engine.WasmRuntime
+	asked chan struct{}
+}
 
 func (g gone) Module(ctx context.Context, taken precompile.Action) (engine.Module, precompile.Origin, error) {
 	if taken.Binary == nil {
+		select {
+		case g.asked <- struct{}{}:
+		default:
+		}
+		time.Sleep(time.Millisecond) // for others to join
 		return nil, precompile.Compiled, precompile.ErrBinaryNeeded
 	}
 	m, err := g.Compile(ctx, taken.Binary)
@@ -100,20 +108,23 @@ func TestManyLoadsAheadTakeNothingFromRequests(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	rt, last := commandIn(t)
-	m := makerOf(t, pool.Config{MaxBytes: 1}, gone{rt})
+	modules := gone{rt, make(chan struct{})}
+	m := makerOf(t, pool.Config{MaxBytes: 1}, modules)
 	known := precompile.Action{Hash: last.Hash}
 	requests, done := context.WithCancel(ctx)
 	var others sync.WaitGroup
-	for range 8 {
+	for range 3 {
 		others.Go(func() {
 			for requests.Err() == nil {
 				if ref, err := m.loadAhead(ctx, known); err == nil {
 					ref.Release()
+					time.Sleep(2 * time.Millisecond) // for the pool to let it go
 				}
 			}
 		})
 	}
-	for range 300 {
+	for range 10 {
+		<-modules.asked
 		var trial Trial
 		ref, err := m.module(ctx, "", last, &trial)
 		if !assert.NoError(t, err) {
