@@ -225,7 +225,7 @@ func (c *Cache) compile(ctx context.Context, binary []byte) (engine.Module, Orig
 
 // load gives the module of a sound artefact, and nil if there is none.
 func (c *Cache) load(ctx context.Context, key string) (m engine.Module, err error) {
-	sound := c.read(ctx, key, func(dir string) (err error) {
+	sound := c.read(ctx, c.openChecked(key, c.precompiler.Check), func(dir string) (err error) {
 		m, err = c.precompiler.Load(ctx, nil, dir)
 		return err
 	})
@@ -239,14 +239,6 @@ func (c *Cache) load(ctx context.Context, key string) (m engine.Module, err erro
 		return nil, context.Cause(ctx)
 	}
 	return nil, nil
-}
-
-// read has a function read what the engine wrote of a sound artefact, and tells
-// whether that went well. One that is not sound is dropped. That it is the right one,
-// the key in its header says. It goes by the artefact's name: nobody knows what was
-// read if that leads elsewhere in the end.
-func (c *Cache) read(ctx context.Context, key string, read func(dir string) error) bool {
-	return c.readOpened(ctx, c.openChecked(key, c.precompiler.Check), read)
 }
 
 // opened is an artefact that is open and checked, but for the content of some files.
@@ -268,8 +260,11 @@ func (c *Cache) openChecked(key string, when checking) (o opened) {
 	return o
 }
 
-// readOpened closes the artefact.
-func (c *Cache) readOpened(ctx context.Context, o opened, read func(dir string) error) bool {
+// read has a function read what the engine wrote of a sound artefact, and tells
+// whether that went well. One that is not sound is dropped. That it is the right one,
+// the key in its header says. It goes by the artefact's name: nobody knows what was
+// read if that leads elsewhere in the end. The artefact is closed.
+func (c *Cache) read(ctx context.Context, o opened, read func(dir string) error) bool {
 	if o.artefact == nil {
 		return false
 	}

@@ -42,12 +42,17 @@ func (c *Cache) Derived(action Action) *Derived {
 // A directory that is not sound, and one that the function has an error for, are
 // removed, unless that is [engine.ErrNotNow].
 func (d *Derived) Read(name string, read func(dir string) error) bool {
-	ctx := context.Background()
+	return d.cache.read(context.Background(), d.open(name), read)
+}
+
+// open takes what is expected under a name, or else checks what is there now. No engine
+// says when: it is not for Load.
+func (d *Derived) open(name string) opened {
 	if e := d.expected.Load(); e != nil && e.name == name && e.taken.CompareAndSwap(false, true) {
 		<-e.checked
-		return d.cache.readOpened(ctx, e.opened, read)
+		return e.opened
 	}
-	return d.cache.read(ctx, d.key(name), read)
+	return d.cache.openChecked(d.key(name), checkFirst)
 }
 
 // Expect checks the directory of a name, if there is one, beside what its caller does. The
@@ -66,7 +71,7 @@ func (d *Derived) Expect(name string) (done func()) {
 	return func() {
 		<-e.checked
 		if e.taken.CompareAndSwap(false, true) {
-			d.cache.readOpened(context.Background(), e.opened, func(string) error { return nil })
+			d.cache.read(context.Background(), e.opened, func(string) error { return nil })
 		}
 	}
 }

@@ -39,8 +39,6 @@ type Action struct {
 	module  *pool.Ref      // nil if there are workers
 	workers *worker.Runner // nil if activations run in this process
 	granted sandbox.Capabilities
-
-	expected func() // ends what was begun for the trial
 }
 
 // runner is a template of sandboxes in this process, or processes that have it.
@@ -90,6 +88,14 @@ type Trial struct {
 	Source      Source
 	Snapshot    time.Duration
 	Instantiate time.Duration
+}
+
+// try tells whether the action starts.
+func (a *Action) try(ctx context.Context, trial *Trial) error {
+	probed := a.runner.Probe(ctx)
+	trial.Logs = probed.Logs
+	trial.Snapshot, trial.Instantiate = probed.Timings.Snapshot, probed.Timings.Instantiate
+	return probed.Err
 }
 
 func since(start time.Time, took *time.Duration) { *took = time.Since(start) }

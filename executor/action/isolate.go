@@ -17,8 +17,15 @@ type Artefacts interface {
 	Fingerprint() string
 }
 
-// isolate gives an action processes of its own.
-func (m *Maker) isolate(ctx context.Context, a *Action, req Request, taken precompile.Action, trial *Trial) (err error) {
+// isolate gives an action processes of its own, and tries it there.
+func (m *Maker) isolate(ctx context.Context, a *Action, req Request, taken precompile.Action, trial *Trial) error {
+	if err := m.openWorkers(ctx, a, req, taken, trial); err != nil {
+		return err
+	}
+	return a.try(ctx, trial)
+}
+
+func (m *Maker) openWorkers(ctx context.Context, a *Action, req Request, taken precompile.Action, trial *Trial) (err error) {
 	defer since(time.Now(), &trial.Module)
 	if a.granted, err = m.grant(req.Wishes, ownerOf(req.Namespace, req.ID)); err != nil {
 		return err

@@ -103,18 +103,7 @@ func (m *Maker) Make(ctx context.Context, req Request) (*Action, Trial, error) {
 		return nil, trial, err
 	}
 	a, err := m.prepare(ctx, req, taken, &trial)
-	if err != nil {
-		return nil, trial, err
-	}
-	probed := a.runner.Probe(ctx)
-	a.expected()
-	trial.Logs = probed.Logs
-	trial.Snapshot, trial.Instantiate = probed.Timings.Snapshot, probed.Timings.Instantiate
-	if probed.Err != nil {
-		a.Close()
-		return nil, trial, probed.Err
-	}
-	return a, trial, nil
+	return a, trial, err
 }
 
 // Precompile has the module of some code made, for the pool and the artefact
@@ -207,32 +196,37 @@ func (m *Maker) remember(taken precompile.Action) {
 	}
 }
 
-// prepare makes an action that was not tried yet.
-func (m *Maker) prepare(ctx context.Context, req Request, taken precompile.Action, trial *Trial) (_ *Action, err error) {
-	a := &Action{expected: func() {}}
-	defer func() {
-		if err != nil {
-			a.expected()
-			a.Close()
-		}
-	}()
+// prepare makes an action and tries it.
+func (m *Maker) prepare(ctx context.Context, req Request, taken precompile.Action, trial *Trial) (*Action, error) {
+	a, how := &Action{}, m.share
 	if m.config.Workers != nil {
-		return a, m.isolate(ctx, a, req, taken, trial)
+		how = m.isolate
 	}
-	if a.granted, err = m.grant(req.Wishes, ownerOf(req.Namespace, req.ID)); err != nil {
+	if err := how(ctx, a, req, taken, trial); err != nil {
+		a.Close()
 		return nil, err
+	}
+	return a, nil
+}
+
+// share has an action run in this process, and tries it.
+func (m *Maker) share(ctx context.Context, a *Action, req Request, taken precompile.Action, trial *Trial) (err error) {
+	if a.granted, err = m.grant(req.Wishes, ownerOf(req.Namespace, req.ID)); err != nil {
+		return err
 	}
 	policy := m.policy(req, taken.Manifest, a.granted)
 	policy.Store = m.store(taken)
 	if !m.config.Pool.Has(pool.Key(taken.Hash)) {
-		a.expected = sandbox.Expect(policy)
+		defer sandbox.Expect(policy)()
 	}
 	if a.module, err = m.module(ctx, req.Code, taken, trial); err != nil {
-		return nil, err
+		return err
 	}
 	m.remember(taken)
-	a.runner, err = sandbox.New(a.module.Program(), m.hostFuncs, policy)
-	return a, err
+	if a.runner, err = sandbox.New(a.module.Program(), m.hostFuncs, policy); err != nil {
+		return err
+	}
+	return a.try(ctx, trial)
 }
 
 // module gets the module from the pool, which loads or compiles it if need be.
