@@ -57,12 +57,11 @@ func TestSameOutcomes(t *testing.T) {
 	t.Parallel()
 	all := sides(t)
 	enginetest.Same(t, all, hostile())
-	if testing.Short() {
-		enginetest.Same(t, all, examples(t)[:1])
-		return
+	enginetest.Same(t, all, builtOtherwise(t))
+	if !testing.Short() { // those in Go take the race detector a minute each
+		enginetest.Same(t, all, examplesInGo(t))
+		testSleep(t, all)
 	}
-	enginetest.Same(t, all, examples(t))
-	testSleep(t, all)
 }
 
 // sides are the engines of this binary.
@@ -85,8 +84,9 @@ func TestSameOutcomesInWasmer(t *testing.T) {
 	wasmer := enginetest.InWorkers(t, buildWasmer(t), "serve")
 	both := map[string]enginetest.Side{"wazero": enginetest.InProcess(t, compiler), "wasmer": wasmer}
 	enginetest.Same(t, both, hostile())
+	enginetest.Same(t, both, builtOtherwise(t))
 	if !testing.Short() { // its compiler takes seconds for each in Go
-		enginetest.Same(t, both, examples(t))
+		enginetest.Same(t, both, examplesInGo(t))
 		testSleep(t, both)
 	}
 }
@@ -142,9 +142,8 @@ func FuzzWazeroEqualsWasmtime(f *testing.F) {
 	enginetest.FuzzSame(f, compiler, openWasmtime)
 }
 
-// examples are those of this repository, two of them as commands, too. A short test
-// has only those of the ones in Go.
-func examples(t *testing.T) []enginetest.Guest {
+// examplesInGo are those of this repository, two of them as commands, too.
+func examplesInGo(t *testing.T) []enginetest.Guest {
 	t.Helper()
 	net := enginetest.Guest{Name: "net", Inputs: []string{`{"url":"` + site(t) + `"}`, `{"url":"http://192.0.2.1/"}`, `{}`}, Varies: true, Policy: loopback(t)}
 	var guests []enginetest.Guest
@@ -162,12 +161,10 @@ func examples(t *testing.T) []enginetest.Guest {
 		modes := []guest.Mode{guest.Reactor}
 		if g.Name == "hello" || g.Name == "add" {
 			modes = guesttest.Modes()
-		} else if testing.Short() {
-			continue
 		}
 		guests = append(guests, built(t, g, "wasmwhisk/examples/"+g.Name, modes)...)
 	}
-	return append(guests, builtOtherwise(t)...)
+	return guests
 }
 
 // built is a guest in the modes that a Go package can be built in.

@@ -31,7 +31,7 @@ type example struct {
 	inputs     []string
 	binary     func(*testing.T) []byte
 	treatments map[string]treatment
-	slow       bool // a minute for the race detector
+	inGo       bool
 }
 
 // examples are all whose answer depends on nothing but the input and what newWorld
@@ -56,7 +56,7 @@ func examples() []example {
 				name: e.name + " as " + string(mode), inputs: e.inputs,
 				binary:     func(t *testing.T) []byte { return guesttest.Build(t, "wasmwhisk/examples/"+e.name, mode) },
 				treatments: treatmentsInGo(mode, mode == e.compiled),
-				slow:       mode != guest.Reactor || e.name != "add",
+				inGo:       true,
 			})
 		}
 	}
@@ -105,7 +105,7 @@ func TestExamples(t *testing.T) {
 	t.Parallel()
 	for _, e := range examples() {
 		t.Run(e.name, func(t *testing.T) {
-			if testing.Short() && e.slow {
+			if testing.Short() && e.inGo {
 				t.Skip("interprets Go, which takes the race detector a minute")
 			}
 			t.Parallel()

@@ -85,8 +85,11 @@ func TestExamplesAnswerAlikeOnBothTiers(t *testing.T) {
 		{"hash", `{"text":"abc"}`},
 		{"hello", `{"name":"World"}`},
 	}
+	if testing.Short() {
+		examples = examples[:1]
+	}
 	modes := guesttest.Modes()
-	for n, tc := range examples[:len(examples)*len(modes)/2] { // half of them where the race detector slows engines down
+	for n, tc := range examples {
 		mode := modes[n%len(modes)]
 		t.Run(tc.name+"/"+string(mode), func(t *testing.T) {
 			t.Parallel()
@@ -239,6 +242,9 @@ func TestDeadlineInRehearsal(t *testing.T) {
 
 // Numbers of Go's generators differ between activations, wherever they begin.
 func TestActivationsDifferOnBothTiers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("interprets Go, which takes the race detector a minute")
+	}
 	t.Parallel()
 	for _, mode := range guesttest.Modes() {
 		t.Run(string(mode), func(t *testing.T) {
