@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"wasmwhisk/engine"
@@ -21,7 +22,8 @@ func IntakeBase64(code string, limits Limits) (Action, error) {
 
 func intakeBase64(code string, limits Limits, preview engine.Preview) (Action, error) {
 	limits = limits.withDefaults()
-	text := strings.TrimSpace(code)
+	code = strings.TrimLeftFunc(code, unicode.IsSpace)
+	text := strings.TrimRightFunc(code, unicode.IsSpace)
 	if text == "" {
 		return Action{}, ErrNoCode
 	}

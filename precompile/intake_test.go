@@ -167,6 +167,7 @@ func TestIntakeBase64(t *testing.T) {
 		"no padding":     strings.TrimRight(text, "="),
 		"line breaks":    lines.String(),
 		"blanks around":  "\n " + text + " \n",
+		"blanks, binary": "\n    " + mod,
 		"zip":            base64.StdEncoding.EncodeToString(zipOf(t, file{name: "action.wasm", content: mod})),
 		"tar.gz":         base64.StdEncoding.EncodeToString(gzipOf(t, tarOf(t, file{name: "action.wasm", content: mod}))),
 		"binary as text": mod,
