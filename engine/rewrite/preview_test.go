@@ -60,6 +60,10 @@ func requirePreviewTellsTheSame(t *testing.T, binary, arrived []byte, preview *r
 	require.True(t, bytes.Equal(wantParts, gotParts), "parts differ")
 }
 
+// placed has functions at several places of a table.
+const placed = `(table 9 funcref) (elem (i32.const 0) $f $g $f $f $g $f $f $f $f)
+	(func $g (loop (br_if 0 (i32.const 0)) (call $f))) (func $f (export "f") (call $g))`
+
 // However a module arrives, and wherever the preview is when all of it is there, what
 // comes of it is the same.
 func TestPreviewTellsTheSame(t *testing.T) {
@@ -67,6 +71,7 @@ func TestPreviewTellsTheSame(t *testing.T) {
 	for name, binary := range map[string][]byte{
 		"empty":     wat.Must("(module)"),
 		"calls":     wat.Must(calls),
+		"placed":    wat.Must(placed),
 		"uncommon":  wat.Must(uncommon),
 		"generated": generate(bytes.Repeat([]byte{1, 5, 3, 9, 2, 7, 11}, 40)),
 		"Go":        guesttest.Build(t, "wasmwhisk/examples/add", guest.Reactor),
