@@ -108,6 +108,9 @@ func testInvalid(t *testing.T, e *env) {
 // proposals past WebAssembly 2.0, each in the smallest module.
 func testBeyond(t *testing.T, e *env) {
 	function := section(1, "\x01\x60\x00\x00") + section(3, "\x01\x00")
+	// After a branch, v128.const with an opcode of two bytes. To who reads the first only it is
+	// i16x8.shr_s, and in the constant are an end, an endless loop, and the begin of a block.
+	const constant = "\xfd\x8c\x00" + "\x0b\x03\x40\x0c\x00\x0b\x02\x40\x01\x01\x01\x01\x01\x01\x01\x00"
 	code := func(body string) string {
 		return section(10, "\x01"+string(rune(len(body)+2))+"\x00"+body+"\x0b")
 	}
@@ -121,6 +124,10 @@ func testBeyond(t *testing.T, e *env) {
 		"recursive types":       section(1, "\x01\x4e\x01\x60\x00\x00"),
 		"structures":            section(1, "\x01\x5f\x00"),
 		"typed references":      section(1, "\x02\x60\x00\x00\x60\x01\x64\x00\x00"),
+		"block of a reference":  function + code("\x02\x63\x00\x00\x0b\x1a"),
+		"block of one not null": function + code("\x02\x64\x00\x00\x0b\x1a"),
+		"a loop in a constant":  function + code("\x02\x40\x0c\x00"+constant+"\x1a\x0b"),
+		"a type of two bytes":   function + section(6, "\x01\x70\x00\xd0\x80\x00\x0b"),
 		"a tail call":           function + code("\x12\x00"),
 		"a tail call, indirect": section(1, "\x01\x60\x00\x00") + section(3, "\x01\x00") + section(4, "\x01\x70\x00\x01") + code("\x41\x00\x13\x00\x00"),
 		"a catch":               function + code("\x1f\x40\x00\x0b"),
@@ -158,8 +165,6 @@ func testLies(t *testing.T, e *env) {
 		"targets":          function + section(10, "\x01\x0b\x00\x41\x00\x0e"+most+"\x00\x0b"),
 		"data segments":    section(11, most),
 		"size of data":     section(5, "\x01\x00\x01") + section(11, "\x01\x01"+most),
-		"names":            section(0, "\x04name\x01\x05"+most),
-		"names of locals":  section(0, "\x04name\x02\x07\x01\x00"+most),
 		"custom section":   section(0, most),
 		"custom too short": "\x00" + most + "\x01a",
 	} {
@@ -391,6 +396,12 @@ func testNames(t *testing.T, e *env) {
 	e.requireNotLinked(t, `(import "a" "f" (func))`)
 	instantiate(t, e.module(t, `(func (export "f"))`+named("")), engine.Limits{})
 	e.requireNotLinked(t, `(import "" "f" (func))`)
+
+	const most = `\ff\ff\ff\ff\0f`
+	for _, wrong := range []string{`\01\05` + most, `\02\07\01\00` + most, `\00\02\01\ff`, `\01\04\01\00\01\ff`, `\01`} {
+		i := e.instance(t, `(func (export "f") (result i32) (i32.const 7)) (@custom "name" "`+wrong+`")`)
+		assert.EqualValues(t, 7, call(t, i, "f"), "names %s", wrong)
+	}
 }
 
 // runVaried calls the function of varied once, and closes its module.

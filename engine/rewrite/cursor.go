@@ -52,7 +52,8 @@ func (c *cursor) finish() {
 	}
 }
 
-// prefixed reads the rest of an opcode.
+// prefixed reads the rest of an opcode. That of a vector instruction has to be as short as
+// can be: wazero goes by its first byte, and takes a second for the nop that 1 is.
 func (c *cursor) prefixed(prefix byte) operation {
 	of := miscOps
 	switch prefix {
@@ -62,8 +63,9 @@ func (c *cursor) prefixed(prefix byte) operation {
 	default:
 		return operation{}
 	}
+	start := c.pos
 	op := c.u32()
-	if op > 0xff {
+	if op > 0xff || prefix == prefixVector && c.pos-start > 1+int(op>>7) {
 		return operation{}
 	}
 	c.op = opcode(prefix)<<8 | opcode(op)
@@ -194,6 +196,8 @@ func (c *cursor) blockType() {
 	case first == emptyBlock:
 		c.x, c.y = noType, 0
 	case first&0xc0 == 0x40:
+		c.pos = start
+		c.valueType()
 		c.x, c.y = noType, 1
 	default:
 		c.pos = start

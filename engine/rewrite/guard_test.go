@@ -476,6 +476,25 @@ func TestHostileIndices(t *testing.T) {
 	}
 }
 
+// What the walker takes for a type of one byte, the engine has to: else a guest could hide
+// a loop in what only the walker takes for an index.
+func TestBlockTypesAreReadAlike(t *testing.T) {
+	t.Parallel()
+	r := newRuntime(t, wazero.NewRuntimeConfigInterpreter())
+	for first := range 0x80 {
+		body := string([]byte{0x02, byte(first), 0x00, 0x00, 0x0b, 0x00, 0x0b}) // block unreachable unreachable end
+		binary := []byte(module(1, "\x01\x60\x00\x00") + section(3, "\x01\x00") + section(10, "\x01\x08\x00"+body))
+		result, err := rewrite.Rewrite(binary, rewrite.Options{Guard: true})
+		if first == 0x63 || first == 0x64 {
+			assert.NoError(t, valid(t.Context(), r, binary), "%#x", first)
+			assert.Error(t, err, "%#x", first)
+		}
+		if err == nil {
+			assert.Equal(t, valid(t.Context(), r, binary) == nil, valid(t.Context(), r, result.Binary) == nil, "%#x", first)
+		}
+	}
+}
+
 // BenchmarkOverflow is what a guest that overflows its stack costs, instantiation
 // included, with frames of all sizes.
 func BenchmarkOverflow(b *testing.B) {

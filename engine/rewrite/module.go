@@ -3,7 +3,6 @@ package rewrite
 import (
 	"bytes"
 	"hash/crc32"
-	"unicode/utf8"
 )
 
 // A module is what the rewriter knows of a binary: its index spaces, and which
@@ -86,8 +85,8 @@ func (m *module) place(sections []section) error {
 	for i := range sections {
 		s := &sections[i]
 		if s.id == customSection {
-			if err := m.placeCustom(s); err != nil {
-				return err
+			if m.names == nil && isNames(*s) {
+				m.names = s
 			}
 			continue
 		}
@@ -96,19 +95,6 @@ func (m *module) place(sections []section) error {
 		}
 		last = order(s.id)
 		m.sections[s.id] = s
-	}
-	return nil
-}
-
-// placeCustom keeps the section of names. The others go, but not unseen: what is
-// invalid must not become valid without them.
-func (m *module) placeCustom(s *section) error {
-	name := (&reader{buf: s.content}).name()
-	if !utf8.Valid(name) {
-		return &FormatError{Offset: s.base, Reason: "name of a custom section is not UTF-8"}
-	}
-	if m.names == nil && string(name) == "name" {
-		m.names = s
 	}
 	return nil
 }

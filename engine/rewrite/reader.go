@@ -1,6 +1,9 @@
 package rewrite
 
-import "fmt"
+import (
+	"fmt"
+	"unicode/utf8"
+)
 
 // A reader reads the encoding of a module. After its first error it has nothing
 // left and reads zeros, so loops over it end.
@@ -104,6 +107,15 @@ func (r *reader) name() []byte {
 		return nil
 	}
 	return text
+}
+
+// text reads a name that has to be UTF-8. Of most names engines say so themselves.
+func (r *reader) text() []byte {
+	name := r.name()
+	if !utf8.Valid(name) {
+		r.fail("a name is not UTF-8")
+	}
+	return name
 }
 
 // bytes reads a size and as many bytes, whatever they are.

@@ -150,8 +150,8 @@ func (r *reader) globalIndex() { r.globals = max(r.globals, r.u32()+1) }
 // valueType leaves it to the engine whether the type exists. Only types in more
 // than one byte must not pass: what follows would be misread.
 func (r *reader) valueType() {
-	const longest = 0x64 // (ref …)
-	if t := r.byte(); t <= longest {
+	const longer, last = 0x64, 0x7f // (ref …), i32
+	if t := r.byte(); t <= longer || t > last {
 		r.fail("unknown value type %#x", t)
 	}
 }
@@ -368,23 +368,32 @@ func (r *reader) walkLocals() bool {
 	return r.err == nil
 }
 
-// custom walks over the names that engines read for their stack traces.
+// custom reads what a custom section is called. What is wrong in the rest makes no
+// module invalid.
 func (r *reader) custom() {
-	if string(r.name()) != "name" {
-		r.take(uint32(r.left()))
-		return
+	r.text()
+	r.take(uint32(r.left()))
+}
+
+// isNames tells whether a section has the names that engines read for their stack traces,
+// such as can be read.
+func isNames(s section) bool {
+	r := &reader{buf: s.content}
+	if s.id != customSection || string(r.name()) != "name" {
+		return false
 	}
 	for r.left() > 0 {
 		id := r.byte()
 		r.within(func(r *reader) { r.names(id) })
 	}
+	return r.err == nil
 }
 
 func (r *reader) names(id byte) {
 	const module, functions, locals = 0, 1, 2
 	switch id {
 	case module:
-		r.name()
+		r.text()
 	case functions:
 		r.nameMap()
 	case locals:
@@ -400,6 +409,6 @@ func (r *reader) names(id byte) {
 func (r *reader) nameMap() {
 	r.vector("names", maxDefinitions, func() {
 		r.index()
-		r.name()
+		r.text()
 	})
 }

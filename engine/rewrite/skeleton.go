@@ -19,16 +19,17 @@ func Skeleton(binary, id []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := []byte(header)
+	out, named := []byte(header), false
 	for _, s := range sections {
 		switch {
 		case s.id == codeSection:
 			s.content = trapBodies(s.content)
 		case s.id == elemSection:
 			s.content = undeclared(s.content)
-		case s.id == customSection && !isNames(s):
+		case s.id == customSection && (named || !isNames(s)):
 			continue
 		}
+		named = named || s.id == customSection
 		out = appendSection(out, int(s.id), s.content)
 	}
 	return appendSection(out, customSection, append(appendName(nil, skeletonSection), id...)), nil
@@ -62,4 +63,23 @@ func undeclared(elements []byte) []byte {
 	return out
 }
 
-func isNames(s section) bool { return string((&reader{buf: s.content}).name()) == "name" }
+// Plain gives a module without its custom sections: to some engines what is wrong in one
+// makes the module invalid. One that has none, or is malformed, is given as it is.
+func Plain(binary []byte) []byte {
+	r := &reader{buf: binary, pos: len(header)}
+	var out []byte
+	kept := 0 // up to here the binary is in out, without what goes
+	for r.left() > 0 {
+		start := r.pos
+		id := r.byte()
+		r.bytes()
+		if id == customSection {
+			out = append(out, binary[kept:start]...)
+			kept = r.pos
+		}
+	}
+	if kept == 0 || r.err != nil {
+		return binary
+	}
+	return append(out, binary[kept:]...)
+}

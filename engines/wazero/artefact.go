@@ -18,7 +18,7 @@ import (
 )
 
 // artefactForm changes with the files of an artefact and what is in them.
-const artefactForm = 9
+const artefactForm = 10
 
 // The files of an artefact, beside those of the code.
 const (

@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"wasmwhisk/engine"
+	"wasmwhisk/engine/rewrite"
 )
 
 // validity is what becomes known of a binary while it is interpreted already.
@@ -86,7 +87,7 @@ func invalid(binary []byte) (err error) {
 	defer recovered("validate", &err)
 	ctx := context.Background()
 	r := wazero.NewRuntimeWithConfig(ctx, guestConfig(wazero.NewRuntimeConfigInterpreter()))
-	err = validated(ctx, r, binary)
+	err = validated(ctx, r, rewrite.Plain(binary))
 	_ = r.Close(ctx)
 	if err != nil {
 		return &engine.InvalidModuleError{Err: err}
