@@ -63,7 +63,7 @@ func (r request) build(ctx context.Context, body []byte) (*http.Request, error) 
 		return nil, invalid("request body of %d bytes exceeds the limit of %d bytes", len(body), MaxBodyBytes)
 	}
 	u, err := url.Parse(r.URL)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Hostname() == "" {
 		return nil, invalid("url %q is not absolute", r.URL)
 	}
 	method, err := checkMethod(r.Method)

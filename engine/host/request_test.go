@@ -30,6 +30,7 @@ func TestInvalidRequests(t *testing.T) {
 		`{"url":"/path"}`:                     "not absolute",
 		`{"url":"http://a b"}`:                "not absolute",
 		`{"url":"mailto:a@b"}`:                "not absolute",
+		`{"url":"http://:80"}`:                "not absolute",
 		`{"url":"http://a","method":"get"}`:   `method "get" is not allowed`,
 		`{"url":"http://a","method":"TRACE"}`: `method "TRACE" is not allowed`,
 		`{"url":"http://a:1","method":"CONNECT"}`:               `method "CONNECT" is not allowed`,
