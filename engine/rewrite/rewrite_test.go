@@ -191,6 +191,7 @@ func TestLies(t *testing.T) {
 		"too long a number":       {module(8, "\x80\x80\x80\x80\x80\x00"), "number exceeds 32 bits"},
 		"more than 32 bits":       {module(8, "\xff\xff\xff\xff\x10"), "number exceeds 32 bits"},
 		"two-byte reference type": {module(4, "\x01\x63\x70\x00\x01"), "unknown value type 0x63"},
+		"type that goes on":       {module(6, "\x01\x70\x00\xd0\x80\x0b"), "unknown value type 0x80"},
 		"table with initialiser":  {module(4, "\x01\x40\x00\x70\x00\x01\xd0\x70\x0b"), "unknown value type 0x40"},
 		"limits of 64 bits":       {module(5, "\x01\x04\x01"), "unknown kind of limits 0x4"},
 		"constant expression":     {module(6, "\x01\x7f\x00\x20\x00\x0b"), "instruction 0x20 in a constant expression"},
