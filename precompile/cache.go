@@ -81,7 +81,8 @@ type CacheStats struct {
 	Loaded      uint64 // modules that came from the disk
 	Compiled    uint64 // modules that did not
 	Interpreted uint64 // modules that stood in for others while those were compiled
-	Stored      uint64 // artefacts written, and what was derived from them
+	Stored      uint64 // artefacts of modules written
+	Derived     uint64 // and what was made of modules, see [Derived]
 	Evicted     uint64 // artefacts removed to make room
 	Dropped     uint64 // artefacts removed because something was wrong with them
 	Failures    uint64 // times that the disk failed us
@@ -426,7 +427,13 @@ func (c *Cache) publish(temp string, h header) error {
 	if err != nil {
 		return err
 	}
-	c.count(func(s *CacheStats) { s.Stored++ })
+	c.count(func(s *CacheStats) {
+		if h.Hash == "" {
+			s.Derived++
+		} else {
+			s.Stored++
+		}
+	})
 	c.grew(diskSize(filepath.Join(c.dir, h.Key)))
 	return nil
 }
