@@ -65,6 +65,8 @@ type entry struct {
 	err     error
 	done    chan struct{} // closed when program or err is set
 	cancel  context.CancelFunc
+	ahead   bool          // nobody who waits for it needs it
+	request LoadFunc      // of the first who came while it was made ahead, and needs it
 	users   int           // references, and callers that wait for one
 	idle    *list.Element // nil while in use
 }
@@ -82,7 +84,17 @@ func New(config Config) *Pool {
 // error is load's, or context.Cause(ctx) if ctx ends first; an error is not
 // kept, so the next caller tries again.
 func (p *Pool) Get(ctx context.Context, key Key, load LoadFunc) (*Ref, error) {
-	e, err := p.join(ctx, key, load)
+	return p.get(ctx, key, load, false)
+}
+
+// GetAhead is Get for one who does not need the module yet. That its load fails is nothing
+// to those who came with Get meanwhile: the load of the first of them is next.
+func (p *Pool) GetAhead(ctx context.Context, key Key, load LoadFunc) (*Ref, error) {
+	return p.get(ctx, key, load, true)
+}
+
+func (p *Pool) get(ctx context.Context, key Key, load LoadFunc, ahead bool) (*Ref, error) {
+	e, err := p.join(ctx, key, load, ahead)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +128,7 @@ func (p *Pool) Has(key Key) bool {
 }
 
 // join makes the caller a user of the entry of key.
-func (p *Pool) join(ctx context.Context, key Key, load LoadFunc) (*entry, error) {
+func (p *Pool) join(ctx context.Context, key Key, load LoadFunc, ahead bool) (*entry, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -128,6 +140,10 @@ func (p *Pool) join(ctx context.Context, key Key, load LoadFunc) (*entry, error)
 	} else {
 		p.stats.Misses++
 		e = p.startLocked(ctx, key, load)
+		e.ahead = ahead
+	}
+	if e.ahead && !ahead {
+		e.ahead, e.request = false, load
 	}
 	e.users++
 	p.unparkLocked(e)
@@ -143,9 +159,27 @@ func (p *Pool) startLocked(ctx context.Context, key Key, load LoadFunc) *entry {
 	p.loads.Go(func() {
 		defer cancel()
 		module, err := guarded(ctx, load)
+		if err != nil {
+			module, err = p.loadRequested(ctx, e, err)
+		}
 		p.finish(ctx, e, module, err)
 	})
 	return e
+}
+
+// loadRequested goes on where a load ended with err: as one who needs the module would have
+// made it, if one came while it was made ahead. Who comes after that begins anew.
+func (p *Pool) loadRequested(ctx context.Context, e *entry, err error) (engine.Module, error) {
+	p.mu.Lock()
+	request := e.request
+	if request == nil {
+		p.forgetLocked(e)
+	}
+	p.mu.Unlock()
+	if request == nil || ctx.Err() != nil {
+		return nil, err
+	}
+	return guarded(ctx, request)
 }
 
 // guarded turns a panic of load into its error: on a goroutine of the pool's it
@@ -163,7 +197,7 @@ func guarded(ctx context.Context, load LoadFunc) (module engine.Module, err erro
 // waited for it.
 func (p *Pool) finish(ctx context.Context, e *entry, module engine.Module, err error) {
 	p.mu.Lock()
-	e.err = err
+	e.err, e.ahead, e.request = err, false, nil
 	if err == nil {
 		e.program, e.size = sandbox.NewProgram(module), module.Size()
 	}

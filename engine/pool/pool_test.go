@@ -237,6 +237,63 @@ func TestLoadThatNobodyWaitsForIsCancelled(t *testing.T) {
 	})
 }
 
+// TestLoadAheadTakesNothingFromRequests has those who need a module wait for one that is
+// loaded ahead, in vain or not.
+func TestLoadAheadTakesNothingFromRequests(t *testing.T) {
+	t.Parallel()
+	broken, invalid := errors.New("broken"), errors.New("invalid")
+	fails := func(err error) pool.LoadFunc {
+		return func(context.Context) (engine.Module, error) { return nil, err }
+	}
+	ahead, requested := &fake{size: 1}, &fake{size: 1}
+	never := func(context.Context) (engine.Module, error) { panic("nobody needs it") }
+	for name, c := range map[string]struct {
+		ahead    pool.LoadFunc
+		requests []pool.LoadFunc
+		want     engine.Module
+		err      error
+	}{
+		"loaded ahead":                    {gives(ahead), []pool.LoadFunc{never, never}, ahead, nil},
+		"loaded by who needs it":          {fails(broken), []pool.LoadFunc{gives(requested), never}, requested, nil},
+		"a panic ahead":                   {never, []pool.LoadFunc{gives(requested), never}, requested, nil},
+		"nobody needs it":                 {fails(broken), nil, nil, broken},
+		"who needs it has nothing better": {fails(broken), []pool.LoadFunc{fails(invalid), never}, nil, invalid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := pool.New(pool.Config{})
+				wait := func(get func(context.Context, pool.Key, pool.LoadFunc) (*pool.Ref, error), load pool.LoadFunc) {
+					ref, err := get(t.Context(), key(1), load)
+					if assert.ErrorIs(t, err, c.err) && err == nil {
+						assert.Same(t, c.want, ref.Program().Module())
+						ref.Release()
+					}
+				}
+				release := make(chan struct{})
+				var all sync.WaitGroup
+				all.Go(func() {
+					wait(p.GetAhead, func(ctx context.Context) (engine.Module, error) {
+						<-release
+						return c.ahead(ctx)
+					})
+				})
+				synctest.Wait()
+				all.Go(func() { wait(p.GetAhead, never) })
+				for _, load := range c.requests {
+					synctest.Wait()
+					all.Go(func() { wait(p.Get, load) })
+				}
+				synctest.Wait()
+				close(release)
+				all.Wait()
+				assert.EqualValues(t, 1, p.Stats().Misses, "nobody has to come again")
+				require.NoError(t, p.Close(t.Context()))
+			})
+		})
+	}
+}
+
 // A compiler that looks at its context too late still hands over a module.
 func TestModuleThatComesTooLateIsClosed(t *testing.T) {
 	t.Parallel()
@@ -300,7 +357,11 @@ func TestHammer(t *testing.T) {
 				if rand.IntN(10) == 0 {
 					cancel()
 				}
-				if ref, err := p.Get(ctx, key(rand.IntN(12)), load); err == nil {
+				get := p.Get
+				if rand.IntN(3) == 0 {
+					get = p.GetAhead
+				}
+				if ref, err := get(ctx, key(rand.IntN(12)), load); err == nil {
 					assert.Zero(t, ref.Program().Module().(*fake).closed.Load(), "closed while in use")
 					ref.Release()
 				}

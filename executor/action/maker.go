@@ -172,7 +172,7 @@ func (m *Maker) Prefetch(ctx context.Context, beginning []byte) (stop func()) {
 
 // loadAhead gives the module of an action without its binary.
 func (m *Maker) loadAhead(ctx context.Context, known precompile.Action) (*pool.Ref, error) {
-	return m.config.Pool.Get(ctx, pool.Key(known.Hash), func(ctx context.Context) (engine.Module, error) {
+	return m.config.Pool.GetAhead(ctx, pool.Key(known.Hash), func(ctx context.Context) (engine.Module, error) {
 		module, _, err := m.config.Modules.Module(ctx, known)
 		return module, err
 	})
@@ -242,9 +242,6 @@ func (m *Maker) module(ctx context.Context, code string, taken precompile.Action
 		return module, err
 	}
 	ref, err := m.config.Pool.Get(ctx, pool.Key(taken.Hash), load)
-	for errors.Is(err, precompile.ErrBinaryNeeded) { // others loaded ahead, without code
-		ref, err = m.config.Pool.Get(ctx, pool.Key(taken.Hash), load)
-	}
 	trial.Source = sourceOf(origin)
 	return ref, err
 }

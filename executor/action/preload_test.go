@@ -102,8 +102,8 @@ func (g gone) Module(ctx context.Context, taken precompile.Action) (engine.Modul
 	return m, precompile.Compiled, err
 }
 
-// TestManyLoadsAheadTakeNothingFromRequests has requests join the loads of others over and
-// over, all in vain.
+// TestManyLoadsAheadTakeNothingFromRequests has requests join the loads of others who begin
+// again at once, and are quicker to where there is one processor.
 func TestManyLoadsAheadTakeNothingFromRequests(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
