@@ -118,6 +118,7 @@ func testBeyond(t *testing.T, e *env) {
 		"memory of 64 bits":     section(5, "\x01\x04\x01"),
 		"shared memory":         section(5, "\x01\x03\x01\x02"),
 		"two memories":          section(5, "\x02\x00\x01\x00\x01"),
+		"memory of two bytes":   function + section(5, "\x01\x00\x01") + code("\x41\x00\x41\x00\x41\x00\xfc\x0b\x80\x00"),
 		"small pages":           section(5, "\x01\x08\x01\x00"),
 		"table of 64 bits":      section(4, "\x01\x70\x04\x01"),
 		"exceptions":            section(1, "\x01\x60\x00\x00") + section(13, "\x01\x00\x00"),

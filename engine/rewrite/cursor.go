@@ -72,6 +72,10 @@ func (c *cursor) prefixed(prefix byte) operation {
 	return of[op]
 }
 
+// padded tells whether an opcode is longer than it has to be, which it may be. wazero's
+// interpreter goes by its first byte nevertheless, and knows no such instruction.
+func (c *cursor) padded() bool { return c.op>>8 == prefixMisc && c.buf[c.at+1] > 0x7f }
+
 func (c *cursor) nest() {
 	switch c.op {
 	case opBlock, opLoop, opIf:
@@ -108,10 +112,14 @@ func (c *cursor) immediates(kind immediate) {
 
 func (c *cursor) uncommon(kind immediate) {
 	switch kind {
-	case oneIndex:
+	case dataSegment:
 		c.x = c.u32()
-	case twoIndices:
-		c.x, c.y = c.u32(), c.u32()
+	case dataAndMemory:
+		c.x, c.y = c.u32(), c.memory()
+	case oneMemory:
+		c.x = c.memory()
+	case twoMemories:
+		c.x, c.y = c.memory(), c.memory()
 	case oneTable:
 		c.x = c.table()
 	case twoTables:
@@ -147,6 +155,14 @@ func (c *cursor) unknown() {
 	c.pos = c.at
 	c.fail("unknown instruction % x", c.buf[c.at:min(c.at+3, len(c.buf))])
 	c.err.unsupported = true
+}
+
+// memory reads the index of the one memory, for which wazero takes a single byte only.
+func (c *cursor) memory() uint32 {
+	if c.byte() != 0 {
+		c.fail("index of another memory than the first, or of several bytes")
+	}
+	return 0
 }
 
 func (c *cursor) table() uint32 { return c.below("table", uint32(len(c.m.tables))) }

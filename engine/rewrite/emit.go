@@ -121,6 +121,19 @@ func (e *emitter) instruction() {
 	case opMemoryInit, opMemoryCopy, opMemoryFill, opTableInit, opTableCopy, opTableGrow, opTableFill:
 		e.bulk()
 	}
+	if e.padded() {
+		e.shorten()
+	}
+}
+
+// shorten writes an opcode as short as it can be.
+func (e *emitter) shorten() {
+	e.copyTo(e.at)
+	e.out = append(e.out, prefixMisc, byte(e.op))
+	immediates := e.reader
+	immediates.pos = e.at + 1
+	immediates.u32()
+	e.copied = immediates.pos
 }
 
 // copyTo copies what has not been copied up to an offset.

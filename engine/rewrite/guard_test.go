@@ -495,6 +495,31 @@ func TestBlockTypesAreReadAlike(t *testing.T) {
 	}
 }
 
+// wazero's interpreter goes by the first byte of an opcode that has more of them than it needs.
+// It may have them, and the rewriter has it run as the compiler does.
+func TestPaddedOpcodes(t *testing.T) {
+	t.Parallel()
+	body := "\x00" + // no locals
+		"\x41\x00\x41\x07\x41\x04\xfc\x8b\x80\x00\x00" + // (memory.fill (i32.const 0) (i32.const 7) (i32.const 4))
+		"\x43\x00\x00\x60\x40\xfc\x81\x00" + // (i32.trunc_sat_f32_u (f32.const 3.5))
+		"\x41\x00\x2d\x00\x00\x6a\x0b" // (i32.load8_u (i32.const 0)), i32.add, end
+	binary := []byte(module(1, "\x01\x60\x00\x01\x7f") + section(3, "\x01\x00") + section(5, "\x01\x00\x01") +
+		section(7, "\x01\x01f\x00\x00") + section(10, "\x01"+string(rune(len(body)))+body))
+	parts := split(t, binary)
+	require.False(t, parts.Sound(0), "for an engine to judge")
+	for engine, r := range newRuntimes(t) {
+		all := lowerings{}
+		for _, result := range []*rewrite.Result{guarded(t, binary), &parts.Result} {
+			s, err := instantiate(all.context(), r, result.Binary, result.Guard)
+			require.NoError(t, err, engine)
+			all.lower(r, parts, s.Module)
+			results, err := s.call(all.context(), "f")
+			require.NoError(t, err, engine)
+			assert.Equal(t, []uint64{3 + 7}, results, engine)
+		}
+	}
+}
+
 // BenchmarkOverflow is what a guest that overflows its stack costs, instantiation
 // included, with frames of all sizes.
 func BenchmarkOverflow(b *testing.B) {

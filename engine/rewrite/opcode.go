@@ -80,8 +80,10 @@ const (
 	typeAndTable
 	local
 	global
-	oneIndex
-	twoIndices
+	dataSegment
+	dataAndMemory
+	oneMemory
+	twoMemories
 	oneTable
 	twoTables
 	elements
@@ -165,8 +167,8 @@ func newPlainOps() *operations {
 	t.set(oneTable, -2, 0x26)
 	t.fill(memoryAccess, 0, 0x28, 0x35)
 	t.fill(memoryAccess, -2, 0x36, 0x3e)
-	t.set(oneByte, 1, 0x3f)
-	t.set(oneByte, 0, 0x40)
+	t.set(oneMemory, 1, 0x3f)
+	t.set(oneMemory, 0, 0x40)
 	t.set(varint32, 1, 0x41)
 	t.set(varint64, 1, 0x42)
 	t.set(fourBytes, 1, 0x43)
@@ -197,9 +199,10 @@ func (t *operations) numeric() {
 func newMiscOps() *operations {
 	t := &operations{}
 	t.fill(noImmediate, 0, 0, 7)
-	t.set(twoIndices, -3, 8, 10)
-	t.set(oneIndex, 0, 9)
-	t.set(oneIndex, -3, 11)
+	t.set(dataAndMemory, -3, 8)
+	t.set(dataSegment, 0, 9)
+	t.set(twoMemories, -3, 10)
+	t.set(oneMemory, -3, 11)
 	t.set(elementsAndTable, -3, 12)
 	t.set(elements, 0, 13)
 	t.set(twoTables, -3, 14)

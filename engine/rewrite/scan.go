@@ -283,9 +283,11 @@ func (s *scanner) finishBody() {
 }
 
 func (s *scanner) instruction() {
-	if s.spend() || s.op.edited() {
+	padded := s.padded()
+	if s.spend() || s.op.edited() || padded {
 		s.edits = append(s.edits, uint32(s.at))
 	}
+	s.types.require(!padded)
 	s.body.shape.add(s.op)
 	if s.effect != 0 {
 		s.frames.adjust(s.effect)
